@@ -1,0 +1,60 @@
+PROFILE ?= quick
+DATA ?= data
+JOBS ?= 1
+SNAKEMAKE_FLAGS ?=
+
+export COMPENDIUM_DATA := $(abspath $(DATA))
+RESULTS := $(or $(COMPENDIUM_RESULTS),results)
+BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
+PYTHON := .venv/bin/python
+INSTALLED := .venv/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce test lint lock reference clean
+
+help:  ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@echo "  PROFILE=$(PROFILE)  parameter file in params/      DATA=$(DATA)  root of the real images"
+	@echo "  JOBS=$(JOBS)  notebooks at once      SNAKEMAKE_FLAGS='--profile slurm'  run on a cluster"
+
+setup: $(INSTALLED)  ## install everything into .venv
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "error: Python 3.11 is needed, $(BASE_PYTHON) is another. Install python3.11."; exit 2; }
+	test -x $(PYTHON) || $(BASE_PYTHON) -m venv .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+reproduce: setup  ## run all notebooks of PROFILE, write results/PROFILE
+	@$(PYTHON) -m snakemake --cores all --resources notebooks=$(JOBS) \
+	  --rerun-triggers params input code --rerun-incomplete --nolock --quiet all \
+	  --config profile=$(PROFILE) $(SNAKEMAKE_FLAGS) || \
+	  { echo "stopped; Snakemake's own log is the newest file in .snakemake/log" >&2; exit 1; }
+	@echo "$(RESULTS)/$(PROFILE) is up to date"
+
+# The notebooks read each other's results, so they run in order, in a folder of their own.
+test: setup  ## run the test suite and the smoke notebooks
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	  COMPENDIUM_RESULTS=$$folder COMPENDIUM_HEADLESS=1 $(PYTHON) -m pytest \
+	  --nbval-lax --nbval-current-env tests $(sort $(wildcard results/reference/smoke/*.ipynb))
+
+lint: setup  ## check style and format
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+lock:  ## write requirements.lock anew from pyproject.toml
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BASE_PYTHON) -m venv $$folder && \
+	  $$folder/bin/pip install --quiet --disable-pip-version-check uv==0.13.8 && \
+	  $$folder/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --extra dev --output-file requirements.lock pyproject.toml
+
+reference: reproduce  ## keep the results of PROFILE in results/reference
+	rm -rf results/reference/$(PROFILE)
+	mkdir -p results/reference/$(PROFILE)
+	cp -R $(RESULTS)/$(PROFILE)/[0-9]* $(RESULTS)/$(PROFILE)/*.json results/reference/$(PROFILE)/
+
+clean:  ## remove all results except those in results/reference
+	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +
+	rm -rf .snakemake .pytest_cache .ruff_cache .hypothesis

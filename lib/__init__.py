@@ -1,0 +1,1 @@
+"""CycleGANs with an adaptive texture loss against domain shift in medical images."""

@@ -1,0 +1,62 @@
+"""Commands: ``python -m lib COMMAND --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from lib.params import InputError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. 0: done, 1: it failed, 2: what it was given cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m lib", description=__doc__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_notebook(commands)
+    _add_collect(commands)
+    options = vars(parser.parse_args(arguments))
+    command = options.pop("command")
+    try:
+        command(**options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+# Each command imports what it needs itself, so that --help answers at once.
+
+
+def _add_notebook(commands: argparse._SubParsersAction) -> None:
+    def run(**options: str) -> None:
+        from lib.execution import run_notebook
+
+        run_notebook(**options)
+
+    parser = commands.add_parser("notebook", help="execute one notebook (called by Snakemake)")
+    parser.add_argument("name", help="notebook without suffix, as NN_name")
+    parser.add_argument("--profile", required=True, help="parameter file without suffix")
+    parser.add_argument("--key", required=True, help="content key its results are marked with")
+    parser.add_argument("--sources", required=True, help="hash of the notebook and its code")
+    parser.set_defaults(command=run)
+
+
+def _add_collect(commands: argparse._SubParsersAction) -> None:
+    def run(**options: str) -> None:
+        from lib.manifest import collect
+
+        collect(**options)
+
+    parser = commands.add_parser(
+        "collect", help="write metrics.json and manifest.json of a run (called by Snakemake)"
+    )
+    parser.add_argument("--profile", required=True, help="parameter file without suffix")
+    parser.add_argument("--data", required=True, help="fingerprint of the images")
+    parser.set_defaults(command=run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Images, their splits, the simulated embryos and the devices that photograph them."""

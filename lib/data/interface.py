@@ -1,0 +1,119 @@
+"""What every source of images offers: the image table and the images, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib.params import InputError
+
+COLUMNS = ["id", "domain", "label", "group", "sha256", "width", "height", "mode"]
+
+
+class Source(ABC):
+    """Images with what is known of them.
+
+    ``excluded`` (id, domain, reason) counts what was found but cannot be used; it is complete once
+    `table` has been called. ``truth_domains`` are the domains whose images can also be had through
+    the device of the source domain (see `through`): the oracle.
+    """
+
+    excluded: pd.DataFrame
+    truth_domains: tuple[str, ...] = ()
+
+    @abstractmethod
+    def table(self) -> pd.DataFrame:
+        """Image table of all usable images, columns `COLUMNS` and those the source adds.
+
+        Raises
+        ------
+        InputError
+            Duplicate ids, a domain without usable images or with one class only.
+        """
+
+    @abstractmethod
+    def read_many(self, ids: Sequence[str]) -> list[np.ndarray]:
+        """Images as uint8 (H, W) or (H, W, 3), in the order of ``ids``; faster than one by one."""
+
+    def read(self, id: str) -> np.ndarray:
+        """One image, uint8 (H, W) or (H, W, 3)."""
+        return self.read_many([id])[0]
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of what the data are, hexadecimal: other pixels, labels or groups give another."""
+
+    def read_through(self, id: str, device: str) -> np.ndarray:
+        """The same object as ``id``, photographed by the device of another domain."""
+        return self.through(device).read(id)
+
+    def through(self, device: str) -> Source:
+        """View of this source in which every image is taken by the device of domain ``device``.
+
+        Raises
+        ------
+        InputError
+            The truth is not known: nobody photographed these objects twice.
+        """
+        raise InputError(f"No image of this source was also taken by {device}; skip the oracle.")
+
+    def frames_through(self, frames: pd.DataFrame, device: str) -> pd.DataFrame:
+        """Frame table of the same crops in the photographs by ``device``; the same, unless said."""
+        return frames
+
+
+class ImageCache:
+    """The images used last, up to a budget in bytes. Safe to share between threads."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._images: OrderedDict[object, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: object) -> np.ndarray | None:
+        """The image kept under ``key``, None if it has been dropped."""
+        with self._lock:
+            if key in self._images:
+                self._images.move_to_end(key)
+            return self._images.get(key)
+
+    def put(self, key: object, image: np.ndarray) -> None:
+        """Keep ``image``, from now on read-only; the ones not used for longest make room."""
+        image.flags.writeable = False
+        with self._lock:
+            if key in self._images:  # two threads read it at once
+                return
+            self._budget -= image.nbytes
+            self._images[key] = image
+            while self._budget < 0 and self._images:
+                self._budget += self._images.popitem(last=False)[1].nbytes
+
+
+def check_table(table: pd.DataFrame, domains: Sequence[str], origin: str) -> None:
+    """Refuse an image table nothing can be learnt from.
+
+    Raises
+    ------
+    InputError
+        Duplicate ids, one of ``domains`` without rows or with one class; ``origin`` is named.
+    """
+    repeated = table.loc[table["id"].duplicated(), "id"]
+    if len(repeated):
+        raise InputError(
+            f"{origin}: {len(repeated)} duplicate ids, first '{repeated.iloc[0]}'. "
+            "Name every image once."
+        )
+    for domain in domains:
+        labels = table.loc[table["domain"] == domain, "label"]
+        if labels.empty:
+            raise InputError(f"{origin}: no usable image of domain {domain}. See the audit.")
+        if labels.nunique() == 1:
+            raise InputError(
+                f"{origin}: all {len(labels)} images of {domain} have label {labels.iloc[0]}, two "
+                "classes are needed. Check the folders or labels.csv, and label_rule."
+            )

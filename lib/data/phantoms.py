@@ -1,0 +1,156 @@
+"""Phantoms as a source: embryos grown and photographed on demand, through any device."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib.data.interface import COLUMNS, ImageCache, Source, check_table
+from lib.data.optics import DEVICES, photograph
+from lib.data.phantom import grow
+from lib.params import InputError, Params
+
+BLOCK = 1_000_000  # seeds per domain, the most phantoms a domain may have
+RUNS = 300_000  # so that all seeds lie below those that trained the framing (2**40)
+_BATCH = 128  # phantoms drawn at once
+
+
+class PhantomSource(Source):
+    """Synthetic embryos; id "ED1/01000234" is the embryo of seed 1000234 seen by device ED1.
+
+    Every domain has its own range of seeds, so no embryo occurs in two domains; but every embryo
+    can be photographed by every device (`through`), which is the truth a translation is held to.
+    """
+
+    def __init__(self, params: Params) -> None:
+        domains = (params.source_domain, params.target_domain, params.second_target_domain)
+        counts = (params.source_count, params.target_count, params.second_target_count)
+        for domain in domains:
+            _check_device(domain)
+        self.excluded = pd.DataFrame(columns=["id", "domain", "reason"])
+        self.truth_domains = domains
+        self._params = params
+        first = (params.seed % RUNS) * len(domains) * BLOCK
+        self._ids = [
+            f"{domain}/{first + place * BLOCK + number:08d}"
+            for place, (domain, count) in enumerate(zip(domains, counts, strict=True))
+            for number in range(count)
+        ]
+        self._known = set(self._ids)
+        self._cache = ImageCache(params.memory_mb * 2**20 // 2)
+        self._facts: dict[tuple[str, str], tuple[int, float, float, float]] = {}
+        self._table: pd.DataFrame | None = None
+
+    def table(self) -> pd.DataFrame:
+        if self._table is None:
+            rows = []
+            for start in range(0, len(self._ids), _BATCH):
+                ids = self._ids[start : start + _BATCH]
+                for id, image in zip(ids, self.read_many(ids), strict=True):
+                    domain = id.split("/")[0]
+                    label = self._facts[id, domain][0]
+                    digest = hashlib.sha256(image.tobytes()).hexdigest()
+                    height, width = image.shape[:2]
+                    rows.append((id, domain, label, id, digest, width, height, "RGB"))
+            table = pd.DataFrame(rows, columns=COLUMNS)
+            check_table(table, self.truth_domains, "phantoms")
+            self._table = table
+        return self._table
+
+    def read_many(self, ids: Sequence[str], device: str | None = None) -> list[np.ndarray]:
+        """Photographs uint8 (H, W, 3); by ``device``, or by that of each image's own domain."""
+        images = {id: self._cache.get((id, device or id.split("/")[0])) for id in ids}
+        missing = [id for id, image in images.items() if image is None]
+        for start in range(0, len(missing), _BATCH):
+            images |= self._photograph(missing[start : start + _BATCH], device)
+        return [images[id] for id in ids]
+
+    def truth(self, ids: Sequence[str], device: str | None = None) -> pd.DataFrame:
+        """True place of each embryo: DataFrame with id, x, y, radius (pixels; centres integer)."""
+        keys = [(id, device or id.split("/")[0]) for id in ids]
+        unseen = [id for (id, name) in keys if (id, name) not in self._facts]
+        self.read_many(unseen, device)
+        rows = [(key[0], *self._facts[key][1:]) for key in keys]
+        return pd.DataFrame(rows, columns=["id", "x", "y", "radius"])
+
+    def fingerprint(self) -> str:
+        drawn = self._params.model_dump(include={"positive_share", "phantom_width"})
+        return hashlib.sha256(json.dumps([drawn, self._ids]).encode()).hexdigest()
+
+    def through(self, device: str) -> Source:
+        _check_device(device)
+        return _OtherDevice(self, device)
+
+    def frames_through(self, frames: pd.DataFrame, device: str) -> pd.DataFrame:
+        """Frame table of the same crops in the photographs by ``device``.
+
+        The embryo sits elsewhere there. What a frame missed in the one photograph it misses by in
+        the other, so that both crops show the same pixels of the embryo.
+        """
+        here = self.truth(frames["id"])
+        there = self.truth(frames["id"], device)
+        scale = there["radius"] / here["radius"]
+        # An unsure find keeps the whole frame, of which the other device shows another part: the
+        # true embryo is the only pair to be had.
+        sure = frames["found"].to_numpy()
+        x = there["x"] + scale * (frames["x"] - here["x"]).where(sure, 0.0)
+        y = there["y"] + scale * (frames["y"] - here["y"]).where(sure, 0.0)
+        radius = scale * frames["radius"].where(sure, here["radius"])
+        return frames.assign(x=x, y=y, radius=radius, found=True)
+
+    def _photograph(self, ids: Sequence[str], device: str | None) -> dict[str, np.ndarray]:
+        images = {}
+        by_device: dict[str, list[str]] = {}
+        for id in ids:
+            if id not in self._known:
+                raise InputError(f"{id}: no such phantom. Take ids from the image table.")
+            by_device.setdefault(device or id.split("/")[0], []).append(id)
+        for name, group in by_device.items():
+            seeds = np.array([int(id.split("/")[1]) for id in group])
+            width = self._params.phantom_width
+            embryos = grow(seeds, width, self._params.positive_share)
+            taken = photograph(embryos, seeds, name, width)
+            for row, id in enumerate(group):
+                images[id] = taken.images[row].copy()
+                self._cache.put((id, name), images[id])
+                place = (float(taken.x[row]), float(taken.y[row]), float(taken.radius[row]))
+                self._facts[id, name] = (int(embryos.label[row]), *place)
+        return images
+
+
+def _check_device(name: str) -> None:
+    if name not in DEVICES:
+        raise InputError(f"{name}: no device photographs phantoms so. Choose {', '.join(DEVICES)}.")
+
+
+class _OtherDevice(Source):
+    """The embryos of a `PhantomSource`, all photographed by one device."""
+
+    def __init__(self, phantoms: PhantomSource, device: str) -> None:
+        self.excluded = phantoms.excluded
+        self._phantoms = phantoms
+        self._device = device
+
+    def table(self) -> pd.DataFrame:
+        table = self._phantoms.table()
+        images = self.read_many(table["id"])
+        return table.assign(
+            sha256=[hashlib.sha256(image.tobytes()).hexdigest() for image in images],
+            width=[image.shape[1] for image in images],
+            height=[image.shape[0] for image in images],
+        )
+
+    def read_many(self, ids: Sequence[str]) -> list[np.ndarray]:
+        return self._phantoms.read_many(ids, self._device)
+
+    def truth(self, ids: Sequence[str]) -> pd.DataFrame:
+        """True place of each embryo in this device's photographs; see `PhantomSource.truth`."""
+        return self._phantoms.truth(ids, self._device)
+
+    def fingerprint(self) -> str:
+        both = self._phantoms.fingerprint() + self._device
+        return hashlib.sha256(both.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Controls, metrics, intervals and tests."""

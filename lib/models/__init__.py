@@ -1,0 +1,1 @@
+"""The classifier, the CycleGAN, its texture losses and how they are trained."""

@@ -1,0 +1,119 @@
+"""The classifier: any timm network with one logit, calibrated and with a frozen threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from lib.models.calibration import Calibration
+from lib.params import InputError
+
+
+def build_network(name: str, channels: int, weights: str, classes: int = 1) -> nn.Module:
+    """A timm network with ``channels`` inputs and ``classes`` logits.
+
+    Parameters
+    ----------
+    weights
+        ``""`` for random weights, ``"timm"`` for the published ones (downloaded once), or the
+        path of a local safetensors file. With one channel the stem's three are summed.
+
+    Raises
+    ------
+    InputError
+        Unknown network, a file that is missing or does not fit, or weights that cannot be had.
+    """
+    if name not in timm.list_models():
+        near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "timm.list_models()"
+        raise InputError(f"classifier '{name}': timm has no such network. Some it has: {near}.")
+    shape = dict(in_chans=channels, num_classes=classes)
+    if not weights:
+        return timm.create_model(name, **shape)
+    if weights == "timm":
+        try:
+            return timm.create_model(name, pretrained=True, **shape)
+        except Exception as error:  # the hub client raises a dozen unrelated kinds
+            raise InputError(
+                f"classifier '{name}': the pretrained weights cannot be had "
+                f"({type(error).__name__}). Set classifier_weights (texture_network_weights) to a "
+                "local safetensors file of this network, or to '' to train from scratch."
+            ) from error
+    path = Path(weights).expanduser()
+    if path.suffix != ".safetensors" or not path.is_file():
+        raise InputError(
+            f"{weights}: no such safetensors file. Give the path of a .safetensors file of "
+            f"'{name}', 'timm' to download it, or '' to train from scratch."
+        )
+    network = timm.create_model(name, **shape)
+    try:
+        with safe_open(path, framework="pt") as stream:
+            given = set(stream.keys())
+        # timm passes over tensors it misses, and would train from random ones without a word.
+        missing = [key for key in network.state_dict() if key not in given | _head(network)]
+        if missing:
+            raise KeyError(f"{len(missing)} tensors are missing, first {missing[0]}")
+        overlay = dict(file=str(path))
+        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **shape)
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        raise InputError(
+            f"{path}: not the weights of '{name}' ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}). Use a safetensors file saved from this network."
+        ) from error
+
+
+def _head(network: nn.Module) -> set[str]:
+    """Names of the weights that belong to the classes and are never taken over."""
+    names = network.pretrained_cfg["classifier"]
+    names = (names,) if isinstance(names, str) else names
+    return {key for key in network.state_dict() if key.startswith(tuple(names))}
+
+
+def to_unit(stack: Tensor) -> Tensor:
+    """uint8 images to float32 in [-1, 1]."""
+    return stack.float() / 127.5 - 1.0
+
+
+@torch.inference_mode()
+def predict_logits(network: nn.Module, stack: Tensor, batch: int = 128) -> np.ndarray:
+    """Logits (N,) of a uint8 stack (N, C, H, W); the network is left in evaluation mode."""
+    network.eval()
+    device = next(network.parameters()).device
+    logits = [network(to_unit(part.to(device)))[:, 0] for part in stack.split(batch)]
+    return torch.cat(logits).float().cpu().numpy().astype(np.float64)
+
+
+@dataclass
+class FoldEnsemble:
+    """One network per fold with its calibration; together they are "the classifier".
+
+    The ensemble averages calibrated logits and its threshold is the mean of the folds' own, so an
+    image is positive where the mean margin to the frozen thresholds is.
+    """
+
+    networks: list[nn.Module]
+    calibrations: list[Calibration]
+
+    @property
+    def thresholds(self) -> list[float]:
+        """Frozen decision threshold of every fold, as probabilities."""
+        return [float(1 / (1 + np.exp(-c.threshold))) for c in self.calibrations]
+
+    @property
+    def threshold(self) -> float:
+        """Frozen decision threshold of the ensemble, as a probability."""
+        mean = np.mean([calibration.threshold for calibration in self.calibrations])
+        return float(1 / (1 + np.exp(-mean)))
+
+    def fold_scores(self, stack: Tensor) -> np.ndarray:
+        """Calibrated probabilities (folds, N) of a uint8 stack (N, C, H, W)."""
+        logits = [
+            calibration(predict_logits(network, stack))
+            for network, calibration in zip(self.networks, self.calibrations, strict=True)
+        ]
+        return 1.0 / (1.0 + np.exp(-np.stack(logits)))

@@ -1,0 +1,187 @@
+"""Texture losses, and the rules that weigh them against the adversarial loss.
+
+A texture loss compares a translated image with the image it was made from: it asks the
+translator to change the look and keep the structure. All of them map two batches
+(N, 1, H, W) in [-1, 1] to a scalar that is 0 for equal images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.params import Params
+
+TextureLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+class LastFeatures(nn.Module):
+    """Mean squared error between the last feature maps of a frozen network.
+
+    The published texture loss: grey repeated to the network's channels, no normalisation of the
+    intensities.
+    """
+
+    def __init__(self, network: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+        self.channels = channels
+
+    def forward(self, translated: Tensor, original: Tensor) -> Tensor:
+        both = torch.cat([translated, original]).expand(-1, self.channels, -1, -1)
+        return F.mse_loss(*self.network.forward_features(both).chunk(2))
+
+
+class _EarlyFeatures(nn.Module):
+    """Feature maps after the first stage of a frozen classifier."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+
+    def maps(self, *batches: Tensor) -> tuple[Tensor, ...]:
+        (maps,) = self.network.forward_intermediates(
+            torch.cat(batches), indices=[1], intermediates_only=True
+        )
+        return maps.chunk(len(batches))
+
+
+class ClassifierFeatures(_EarlyFeatures):
+    """Mean squared error between early feature maps of the compendium's own classifier.
+
+    Maps are normalised per image and channel, which leaves where a structure is and takes out how
+    bright it is. Deep maps would not do: they hold the classifier's verdict on the untranslated
+    image, which is the very thing a translation is meant to correct.
+    """
+
+    def forward(self, translated: Tensor, original: Tensor) -> Tensor:
+        return F.mse_loss(*map(F.instance_norm, self.maps(translated, original)))
+
+
+class GramFeatures(_EarlyFeatures):
+    """Mean squared error between Gram matrices of early maps (Gatys et al. 2015, eq. 3-4)."""
+
+    def forward(self, translated: Tensor, original: Tensor) -> Tensor:
+        return F.mse_loss(*map(gram_matrix, self.maps(translated, original)))
+
+
+def gram_matrix(maps: Tensor) -> Tensor:
+    """Channel correlations (N, C, C) of feature maps (N, C, H, W), per pixel."""
+    flat = maps.flatten(2)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def _gradients(images: Tensor) -> tuple[Tensor, Tensor]:
+    return images.diff(dim=-1), images.diff(dim=-2)
+
+
+def gradient_consistency(translated: Tensor, original: Tensor) -> Tensor:
+    """One minus the normalised cross-correlation of image gradients (Hiasa et al. 2018, eq. 4).
+
+    In [0, 2]; blind to a change of brightness or contrast, not to a shift of an edge.
+    """
+    correlations = [
+        F.cosine_similarity(a.flatten(1) - a.flatten(1).mean(1, keepdim=True),
+                            b.flatten(1) - b.flatten(1).mean(1, keepdim=True))
+        for a, b in zip(_gradients(translated), _gradients(original), strict=True)
+    ]  # fmt: skip
+    return 1.0 - torch.stack(correlations).mean()
+
+
+def mind_descriptor(images: Tensor, radius: int = 1, distance: int = 2) -> Tensor:
+    """Modality-independent neighbourhood descriptor (Heinrich et al. 2012, eq. 4), four neighbours.
+
+    (N, 1, H, W) to (N, 4, H, W) in (0, 1]: how alike the patch round each pixel is to the patches
+    ``distance`` pixels away, relative to the local variance. It depends on structure and hardly on
+    how a device paints it.
+    """
+    size = 2 * radius + 1
+    padded = F.pad(images, [distance] * 4, mode="replicate")
+    height, width = images.shape[-2:]
+    shifts = [(0, distance), (2 * distance, distance), (distance, 0), (distance, 2 * distance)]
+    distances = torch.cat(
+        [
+            F.avg_pool2d(
+                (padded[..., y : y + height, x : x + width] - images).square(),
+                size,
+                stride=1,
+                padding=radius,
+                count_include_pad=False,
+            )
+            for y, x in shifts
+        ],
+        dim=1,
+    )
+    variance = distances.mean(1, keepdim=True)
+    # Flat regions have no structure to compare; the floor keeps their noise from deciding.
+    variance = variance.clamp_min(1e-3 * variance.mean((2, 3), keepdim=True) + 1e-6)
+    descriptor = torch.exp(-distances / variance)
+    return descriptor / descriptor.amax(1, keepdim=True)
+
+
+def mind_loss(translated: Tensor, original: Tensor) -> Tensor:
+    """Mean absolute difference of MIND descriptors (Yang et al. 2018, eq. 5)."""
+    return F.l1_loss(mind_descriptor(translated), mind_descriptor(original))
+
+
+def texture_loss(name: str, classifier: nn.Module, published: Callable[[], nn.Module]) -> TextureLoss:
+    """The texture loss called ``name``.
+
+    ``classifier`` is the compendium's source classifier (one channel); ``published`` builds the
+    three-channel network of the published loss and is called for that loss only.
+    """
+    if name == "efficientnet":
+        return LastFeatures(published(), channels=3)
+    if name == "classifier":
+        return ClassifierFeatures(classifier)
+    if name == "gram":
+        return GramFeatures(classifier)
+    return {"gradient": gradient_consistency, "mind": mind_loss}[name]
+
+
+class TextureWeight:
+    """The weight of the texture loss over the training, by one of four rules.
+
+    constant        ``weight`` throughout
+    linear          from ``weight`` to ``final`` over the steps (the published "adaptive" weight)
+    gradient_ratio  ``weight`` times |grad adversarial| / |grad texture| at the generator's last
+                    layer: both losses pull equally hard at ``weight`` 1. The ratio is that of
+                    Esser et al. 2021 (eq. 7), who weigh the adversarial loss by its inverse.
+    constrained     a multiplier that grows while the loss is above ``bound`` and shrinks below it
+                    (Rezende & Viola 2018)
+    """
+
+    # Share of a new measurement in the running ratio, and steps between two measurements: the
+    # ratio drifts over hundreds of steps, and each measurement costs a second backward pass.
+    momentum, every = 0.3, 10
+    # Step of the multiplier's logarithm, and the range it stays in.
+    dual_rate, largest = 0.02, 1e3
+
+    def __init__(self, params: Params, steps: int) -> None:
+        self.rule = params.texture_rule
+        self.weight = params.texture_weight
+        self.final = params.texture_final_weight
+        self.bound = params.texture_bound
+        self.steps = steps
+        self.value = self.weight
+
+    def update(self, step: int, texture: Tensor, adversarial: Tensor, last: Tensor) -> float:
+        """The weight for this step, given both losses and the generator's last weights."""
+        if self.rule == "linear":
+            self.value = self.weight + (self.final - self.weight) * step / max(1, self.steps - 1)
+        elif self.rule == "gradient_ratio" and step % self.every == 0:
+            pull = [
+                torch.autograd.grad(loss, last, retain_graph=True)[0].norm()
+                for loss in (adversarial, texture)
+            ]
+            ratio = self.weight * float(pull[0] / pull[1].clamp_min(1e-8))
+            fresh = 1.0 if step == 0 else self.momentum
+            self.value += fresh * (min(ratio, self.largest) - self.value)
+        elif self.rule == "constrained":
+            push = self.dual_rate * (float(texture.detach()) / self.bound - 1.0)
+            growth = float(torch.tensor(min(max(push, -0.5), 0.5)).exp())
+            self.value = min(max(self.value * growth, 1.0 / self.largest), self.largest)
+        return self.value

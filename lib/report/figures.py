@@ -1,0 +1,35 @@
+"""Every figure of the compendium, under one name.
+
+A figure function returns the figure and the table it was drawn from. ``note`` says what the images
+are ("synthetic phantom", "real images", "semi-synthetic") and stands in the title of every figure.
+"""
+
+from lib.report.bars import confusion_panel, fold_dots, metric_bars
+from lib.report.curves import calibration_plot, learning_curves, loss_curves, roc_plot
+from lib.report.domains import count_bars, domain_gap_plot, statistics_by_domain
+from lib.report.schematic import translation_schematic
+from lib.report.sheets import device_comparison, frames_sheet, image_sheet, sample_sheet
+from lib.report.style import ARM_COLOURS, DOMAIN_COLOURS, arm_colour, domain_colour, save_figure
+
+__all__ = [
+    "ARM_COLOURS",
+    "DOMAIN_COLOURS",
+    "arm_colour",
+    "calibration_plot",
+    "confusion_panel",
+    "count_bars",
+    "device_comparison",
+    "domain_colour",
+    "domain_gap_plot",
+    "fold_dots",
+    "frames_sheet",
+    "image_sheet",
+    "learning_curves",
+    "loss_curves",
+    "metric_bars",
+    "roc_plot",
+    "sample_sheet",
+    "save_figure",
+    "statistics_by_domain",
+    "translation_schematic",
+]

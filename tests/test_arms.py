@@ -1,0 +1,186 @@
+"""The dataset of a run and the arms, on small phantoms."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lib.data.dataset import Dataset
+from lib.data.framing import frame_table
+from lib.data.sources import open_source
+from lib.data.splits import split_table
+from lib.evaluation import arms
+from lib.evaluation.ablations import ablation_table, translate_unframed
+from lib.models.calibration import Calibration
+from lib.models.classifier import FoldEnsemble, build_network
+from lib.models.cyclegan import Generator
+from lib.models.recipes import fit_folds, fit_translator
+from lib.params import InputError, Params
+from lib.store import Store
+
+SMALL = dict(
+    source_count=24, target_count=12, second_target_count=12, phantom_width=64, image_size=32,
+    folds=2, colour_folds=1, classifier="test_resnet", classifier_epochs=1, classifier_batch=8,
+    base_filters=4, blocks=1, translator_batch=2, translator_steps=2, threads=1, device="cpu",
+)  # fmt: skip
+
+
+class Identity(torch.nn.Module):
+    """A translator that changes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Dataset:
+    params = Params(**SMALL)
+    source = open_source(params, tmp_path_factory.mktemp("data"))
+    split = split_table(source.table(), params.folds, params.holdout_shares, params.seed)
+    frames = frame_table(source, split["id"])
+    return Dataset(params, source, split, frames, Store(tmp_path_factory.mktemp("store")))
+
+
+@pytest.fixture(scope="module")
+def ensemble(dataset) -> FoldEnsemble:
+    return fit_folds(dataset, "grey").ensemble
+
+
+def test_stack_follows_its_rows_and_is_read_back_from_the_store(dataset):
+    rows = dataset.rows("ED1", "holdout")
+    stack = dataset.stack(rows)
+    assert stack.shape == (len(rows), 1, 32, 32)
+    backwards = dataset.stack(rows.iloc[::-1])
+    assert torch.equal(stack, backwards.flip(0))
+    assert torch.equal(stack, dataset.stack(rows))
+
+
+def test_truth_shows_the_same_embryo_at_the_same_place(dataset):
+    """Through the source's own device the truth is the image itself."""
+    rows = dataset.rows("ED4", "holdout")
+    frames = dataset.frames.set_index("id").loc[rows["id"]]
+    sure = np.flatnonzero(frames["found"])
+    difference = dataset.truth(rows).int() - dataset.stack(rows).int()
+    assert difference[sure].abs().float().mean() < 1.0
+
+
+def test_translator_trains_on_the_training_part_only_unless_transductive(dataset, monkeypatch):
+    seen = {}
+
+    def record(target, source, *rest):
+        seen["target"], seen["source"] = len(target), len(source)
+        raise InterruptedError
+
+    monkeypatch.setattr("lib.models.recipes.train_translator", record)
+    network = build_network("test_resnet", 1, "")
+    for transductive, parts in ((False, "train"), (True, "")):
+        params = dataset.params.model_copy(update={"transductive": transductive})
+        other = Dataset(params, dataset.source, dataset.split, dataset.frames, dataset.store)
+        with pytest.raises(InterruptedError):
+            fit_translator(other, ["ED1"], network, texture=False)
+        assert seen["target"] == len(dataset.rows("ED1", parts))
+        assert seen["source"] == len(dataset.rows("ED4", "train"))
+
+
+def test_a_trained_translator_is_found_again(dataset, ensemble, monkeypatch):
+    first, history = fit_translator(dataset, ["ED1"], ensemble.networks[0], texture=True)
+    monkeypatch.setattr("lib.models.recipes.train_translator", None)
+    again, kept = fit_translator(dataset, ["ED1"], ensemble.networks[0], texture=True)
+    pd.testing.assert_frame_equal(history, kept)
+    for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(TypeError):  # another strength is another translator
+        fit_translator(dataset, ["ED1"], ensemble.networks[0], texture=True, strength=2.0)
+
+
+def test_arms_show_what_they_say(dataset):
+    rows = dataset.rows("ED1", "holdout")
+    scene = arms.Scene(dataset, rows, {"cyclegan": Identity()})
+    stacks = arms.show_arms(scene)
+    assert list(stacks) == ["raw", "grey", "histogram", "fda", "cyclegan", "oracle"]
+    assert stacks["raw"].shape[1] == 3
+    assert torch.equal(stacks["cyclegan"], stacks["grey"])
+    assert torch.equal(stacks["oracle"], dataset.truth(rows))
+    assert all(len(stack) == len(rows) for stack in stacks.values())
+
+
+def test_ensemble_averages_calibrated_logits():
+    class Constant(torch.nn.Module):
+        def __init__(self, value):
+            super().__init__()
+            self.value = torch.nn.Parameter(torch.tensor(value))
+
+        def forward(self, x):
+            return self.value.expand(len(x), 1)
+
+    ensemble = FoldEnsemble(
+        [Constant(1.0), Constant(-2.0)], [Calibration(2.0, 0.5, 0.3), Calibration(1.0, 0.0, -0.1)]
+    )
+    rows = pd.DataFrame(dict(id=["a"], domain="ED1", label=1, group="a"))
+    table = arms.predict(ensemble, torch.zeros(1, 1, 4, 4, dtype=torch.uint8), rows, "grey", 0)
+    combined = arms.combine_folds(table)
+    assert list(combined["fold"]) == [-1]
+    assert combined["score"].iloc[0] == pytest.approx(1 / (1 + np.exp(-(2.5 - 2.0) / 2)))
+    assert ensemble.threshold == pytest.approx(1 / (1 + np.exp(-0.1)))
+
+
+def test_both_protocols_stand_side_by_side(dataset, ensemble):
+    rows = dataset.rows("ED1")
+    tables = [arms.predict(ensemble, dataset.stack(rows), rows, arm, 0) for arm in ("grey", "fda")]
+    combined = arms.combine_folds(pd.concat(tables))
+    table = arms.compare_arms(combined, {"grey": 0.5, "fda": 0.4}, resamples=50)
+    assert set(table["protocol"]) == {"frozen", "optimistic"}
+    balanced = table[table["metric"] == "balanced_accuracy"].pivot(
+        index="arm", columns="protocol", values="value"
+    )
+    assert (balanced["optimistic"] >= balanced["frozen"] - 1e-12).all()
+    frozen = table[table["protocol"] == "frozen"].groupby("arm")["threshold"].unique()
+    assert frozen["fda"] == [0.4]
+
+
+def test_ablation_judges_quality_against_the_truth_only(dataset, ensemble):
+    rows = dataset.rows("ED1")
+    truth = dataset.truth(rows)
+    table = ablation_table(ensemble, {"raw": dataset.stack(rows), "truth": truth}, rows, 0)
+    assert set(table[table["arm"] == "raw"]["metric"]) == {"auc", "balanced_accuracy", "ssim", "psnr"}
+    assert set(table[table["arm"] == "truth"]["metric"]) == {"auc", "balanced_accuracy"}
+    inside = (table["low"] <= table["value"]) & (table["value"] <= table["high"])
+    assert inside[table["metric"].isin(["ssim", "psnr"])].all()
+
+
+def test_unframed_translation_is_cropped_to_the_embryo(dataset):
+    """With a translator that changes nothing, the crop is that of framing, only less sharp."""
+    rows = dataset.rows("ED1")
+    found = dataset.frames.set_index("id").loc[rows["id"], "found"].to_numpy()
+    cropped = translate_unframed(Identity(), dataset, rows).float()[found]
+    framed = dataset.stack(rows).float()[found]
+    for a, b in zip(cropped, framed, strict=True):
+        assert np.corrcoef(a.flatten(), b.flatten())[0, 1] > 0.9
+
+
+def test_truth_is_refused_where_it_is_not_known(dataset):
+    class Blind:
+        truth_domains = ()
+
+        def fingerprint(self):
+            return "blind"
+
+        def through(self, device):
+            raise InputError(f"not taken by {device}")
+
+    params = dataset.params.model_copy(update={"framing": "whole"})
+    other = Dataset(params, Blind(), dataset.split, dataset.frames.iloc[:0], dataset.store)
+    assert not other.has_truth("ED1")
+    with pytest.raises(InputError, match="ED4"):
+        other.truth(dataset.rows("ED1"))
+
+
+def test_generator_is_what_a_clinic_uses(dataset):
+    generator = Generator(1, 4, 1, "reflect", "resize").eval()
+    stack = dataset.stack(dataset.rows("ED1", "holdout"))
+    scene = arms.Scene(dataset, dataset.rows("ED1", "holdout"), {"mine": generator})
+    assert arms.show_arms(scene)["mine"].shape == stack.shape

@@ -1,0 +1,141 @@
+"""The CycleGAN's networks and losses, against plain versions."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lib.models.cyclegan import (
+    CycleGAN,
+    Generator,
+    ImagePool,
+    PatchDiscriminator,
+    adversarial_loss,
+    cycle_loss,
+    discriminator_loss,
+    identity_loss,
+)
+from lib.params import Params
+
+SMALL = dict(base_filters=4, blocks=1)
+
+
+def count(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def test_seed_generator_has_the_published_layers():
+    p = Params(preset="seed")
+    generator = Generator(1, p.base_filters, p.blocks, p.padding, p.upsampling)
+    k = 64
+    expected = (1 * k * 49 + k) + (k * 2 * k * 9 + 2 * k) + (2 * k * 4 * k * 9 + 4 * k)
+    expected += 9 * 2 * (4 * k * 4 * k * 9 + 4 * k)
+    expected += (4 * k * 2 * k * 9 + 2 * k) + (2 * k * k * 9 + k) + (k * 49 + 1)
+    assert count(generator) == expected
+    assert not any(m.padding_mode != "zeros" for m in generator.modules() if hasattr(m, "padding_mode"))
+    assert not any(m.affine for m in generator.modules() if isinstance(m, nn.InstanceNorm2d))
+    transposed = [m for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
+    assert len(transposed) == 2
+
+
+def test_seed_discriminator_has_the_published_widths_and_field():
+    judge = PatchDiscriminator(1, 64)
+    convolutions = [m for m in judge.modules() if isinstance(m, nn.Conv2d)]
+    assert [m.out_channels for m in convolutions] == [64, 128, 256, 512, 1]
+    assert {m.kernel_size for m in convolutions} == {(4, 4)}
+    field = 1
+    for m in reversed(convolutions):
+        field = field * m.stride[0] + m.kernel_size[0] - m.stride[0]
+    assert field == 70
+    assert judge(torch.zeros(1, 1, 256, 256)).shape == (1, 1, 30, 30)
+
+
+def test_seed_preset_trains_as_published():
+    p = Params(preset="seed")
+    assert (p.translator_batch, p.translator_rate, p.pool_size) == (1, 2e-4, 0)
+    assert (p.adversarial_weight, p.cycle_weight, p.identity_weight) == (1.0, 1.0, 1.0)
+    assert (p.texture_loss, p.texture_rule) == ("efficientnet", "linear")
+    assert (p.texture_weight, p.texture_final_weight) == (1.0, 0.1)
+    assert p.rate_decay_start == 1.0
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_generator_keeps_shape_and_range(padding, upsampling):
+    generator = Generator(1, 4, 1, padding, upsampling)
+    out = generator(5 * torch.randn(2, 1, 20, 32))
+    assert out.shape == (2, 1, 20, 32)
+    assert out.abs().max() <= 1.0
+
+
+def test_resize_upsampling_prints_no_checkerboard():
+    """On flat input the output of every 4x4 block's pixels is alike inside, unlike transposed."""
+    torch.manual_seed(0)
+
+    def unevenness(upsampling: str) -> float:
+        generator = Generator(1, 8, 1, "reflect", upsampling)
+        # Instance norm of a flat map is 0; without it the upsampling itself is seen.
+        for name, module in list(generator.body.named_children()):
+            if isinstance(module, nn.InstanceNorm2d):
+                setattr(generator.body, name, nn.Identity())
+        for module in generator.modules():
+            if isinstance(module, nn.InstanceNorm2d):
+                module.forward = lambda x: x
+        inner = generator(torch.full((1, 1, 64, 64), 0.5))[0, 0, 24:40, 24:40]
+        return float(inner.detach().std())
+
+    assert unevenness("resize") < 1e-6
+    assert unevenness("transposed") > 1e-5
+
+
+def test_batched_passes_equal_separate_ones():
+    torch.manual_seed(0)
+    networks = CycleGAN(Params(**SMALL)).double()
+    target, source = torch.rand(2, 1, 16, 16).double(), torch.rand(2, 1, 16, 16).double()
+    images = networks.translate_both(target, source)
+    torch.testing.assert_close(images["fake_source"], networks.to_source(target))
+    torch.testing.assert_close(images["same_source"], networks.to_source(source))
+    torch.testing.assert_close(images["fake_target"], networks.to_target(source))
+    torch.testing.assert_close(images["same_target"], networks.to_target(target))
+    cycled = networks.to_target(networks.to_source(target))
+    torch.testing.assert_close(images["cycled_target"], cycled)
+
+
+def test_losses_against_plain_arithmetic():
+    scores = torch.tensor([[0.0, 2.0]])
+    assert adversarial_loss(scores, True).item() == pytest.approx((1 + 1) / 2)
+    assert adversarial_loss(scores, False).item() == pytest.approx((0 + 4) / 2)
+    target, source = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    images = dict(
+        cycled_target=target + 0.5, cycled_source=source - 0.25,
+        same_target=target + 0.1, same_source=source + 0.3,
+    )  # fmt: skip
+    assert cycle_loss(images, target, source).item() == pytest.approx(0.75)
+    assert identity_loss(images, target, source).item() == pytest.approx(0.4)
+    judge = nn.Identity()
+    loss = discriminator_loss(judge, torch.full((1,), 0.5), torch.full((1,), 0.5))
+    assert loss.item() == pytest.approx(0.5 * (0.25 + 0.25))
+
+
+def test_pool_of_size_zero_hands_through():
+    images = torch.rand(3, 1, 4, 4)
+    assert ImagePool(0, torch.Generator()).exchange(images) is images
+
+
+def test_pool_fills_then_swaps_about_half():
+    pool = ImagePool(10, torch.Generator().manual_seed(0))
+    for value in range(10):
+        image = torch.full((1, 1, 1, 1), float(value))
+        assert torch.equal(pool.exchange(image), image)
+    fresh = [float(pool.exchange(torch.full((1, 1, 1, 1), 100.0 + i))) for i in range(400)]
+    old = sum(value != 100.0 + i for i, value in enumerate(fresh))
+    assert 160 < old < 240
+    assert len(pool.images) == 10
+
+
+def test_weights_start_from_the_published_spread():
+    torch.manual_seed(0)
+    networks = CycleGAN(Params(base_filters=16, blocks=2))
+    weights = torch.cat([m.weight.flatten() for m in networks.modules() if isinstance(m, nn.Conv2d)])
+    assert weights.std().item() == pytest.approx(0.02, rel=0.02)
+    assert F.l1_loss(weights.mean(), torch.zeros(())).item() < 1e-3
