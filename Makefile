@@ -30,8 +30,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 reproduce: setup  ## run all notebooks of PROFILE, write results/PROFILE
 	@$(PYTHON) -m snakemake --cores all --resources notebooks=$(JOBS) \
 	  --rerun-triggers params input code --rerun-incomplete --nolock --quiet all \
-	  --config profile=$(PROFILE) $(SNAKEMAKE_FLAGS) || \
-	  { echo "stopped; Snakemake's own log is the newest file in .snakemake/log" >&2; exit 1; }
+	  --config profile=$(PROFILE) $(SNAKEMAKE_FLAGS) || { code=$$?; \
+	  test $$code = 2 || echo "stopped; SNAKEMAKE_FLAGS='--quiet rules' says more" >&2; exit $$code; }
 	@echo "$(RESULTS)/$(PROFILE) is up to date"
 
 # The notebooks read each other's results, so they run in order, in a folder of their own.
@@ -50,10 +50,12 @@ lock:  ## write requirements.lock anew from pyproject.toml
 	  $$folder/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --extra dev --output-file requirements.lock pyproject.toml
 
+# The figures are in the notebooks.
 reference: reproduce  ## keep the results of PROFILE in results/reference
 	rm -rf results/reference/$(PROFILE)
 	mkdir -p results/reference/$(PROFILE)
 	cp -R $(RESULTS)/$(PROFILE)/[0-9]* $(RESULTS)/$(PROFILE)/*.json results/reference/$(PROFILE)/
+	rm -rf results/reference/$(PROFILE)/*/figures
 
 clean:  ## remove all results except those in results/reference
 	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +

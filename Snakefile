@@ -1,19 +1,24 @@
 """One rule per notebook; what each reads, and when it runs again, stands in lib/plan.py."""
 
 import sys
+import traceback
 
 from lib.params import InputError
 from lib.paths import results_root, stamp_path
-from lib.plan import make_plan
 
 PROFILE = config.get("profile", "quick")
 FOLDER = results_root() / PROFILE
 
 try:
+    from lib.plan import make_plan
+
     PLAN = make_plan(PROFILE)
 except InputError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
+except Exception:
+    traceback.print_exc()  # the Makefile silences Snakemake, which would hide it
+    sys.exit(1)
 
 
 rule all:

@@ -126,6 +126,7 @@ def _published(path: Path) -> nbformat.NotebookNode:
 
 
 def _without_paths(text: str) -> str:
+    text = re.sub(r"\S*/ipykernel_\d+/\d+\.py", "cell", text)  # in warnings
     for folder in (sys.prefix, str(ROOT), str(results_root()), str(Path.home())):
         text = text.replace(f"{folder}/", "")
     return text

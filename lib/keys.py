@@ -79,7 +79,8 @@ def modules_in(code: str, origin: str = "<code>") -> set[str]:
 def import_closure(modules: Iterable[str], root: Path = ROOT) -> list[Path]:
     """Files of this package that ``modules`` import, directly or through others.
 
-    A package named in ``modules`` stands for every module in it.
+    A package named in ``modules`` stands for every module in it. Files that are no Python, as
+    weights or a style sheet, belong to the package they lie in.
 
     Raises
     ------
@@ -103,10 +104,16 @@ def import_closure(modules: Iterable[str], root: Path = ROOT) -> list[Path]:
         if not file.is_file():  # "a.b" where b is a function of module a
             continue
         files.add(file)
+        if path.is_dir():
+            files.update(other for other in path.glob("*.*") if _is_data(other))
         parents = {name.rpartition(".")[0]} - {""}
         imported = modules_in(file.read_text(), str(file)) | parents
         waiting |= {other for other in imported if other.split(".")[0] == PACKAGE} - seen
     return sorted(files)
+
+
+def _is_data(path: Path) -> bool:
+    return path.is_file() and path.suffix != ".py" and not path.name.startswith(".")
 
 
 def code_digest(modules: Iterable[str], root: Path = ROOT) -> str:

@@ -33,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run: its parameters, the fingerprint of its images, its notebooks by name, parents first."""
+    """A run: parameters, fingerprint of the images, and notebooks by name, parents first."""
 
     params: Params
     data: str

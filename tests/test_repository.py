@@ -147,9 +147,8 @@ def test_parameters_cell_is_the_smoke_profile(path):
 def test_profile_loads_and_says_what_it_costs(path):
     assert load_params(path).profile == path.stem
     head = path.read_text().split("profile:")[0]
-    assert head.startswith("# ")
-    assert re.search(r"minute|hour|second", head), "state the cost"
-    assert "xpected" in head or path.stem in head, "state the expected result"
+    assert re.search(r"(?i)minute|hour", head), "state the cost"
+    assert "Expected" in head, "state the expected result"
 
 
 def test_there_are_the_profiles_of_the_design():

@@ -19,7 +19,14 @@ from lib.params import InputError
 from lib.paths import ROOT, stamp_path
 from lib.plan import in_order, make_plan
 
-PARAMETERS = "profile: tiny\nsource_count: 60\ntarget_count: 60\nsecond_target_count: 60\nphantom_width: 32\nseed: 4\n"
+PARAMETERS = """\
+profile: tiny
+source_count: 60
+target_count: 60
+second_target_count: 60
+phantom_width: 32
+seed: 4
+"""
 
 # What experiment.start and finish leave, without the seconds that importing torch takes.
 SETUP = """
@@ -43,7 +50,7 @@ class run:
     parent = lambda notebook: Finished(notebook, folder / notebook)
 """
 BODIES = {
-    "01_first": "print(f'at {sys.prefix}/bin')\nfinish(double(seed))",
+    "01_first": "import warnings\nwarnings.warn(f'at {sys.prefix}/bin')\nfinish(double(seed))",
     "02_second": "finish(1 + run.parent('01_first').metrics()['01_first.value']['value'])",
     "03_alone": """
 from lib import progress
@@ -153,6 +160,7 @@ def test_executed_notebook_has_parameters_and_no_folder_of_the_machine(project):
     assert "folds = 5\n" in injected["source"]
     text = executed.read_text()
     assert "at bin" in text
+    assert "ipykernel_" not in text
     assert str(project.root) not in text
     assert sys.prefix not in text
 

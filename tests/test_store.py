@@ -186,19 +186,20 @@ def package(tmp_path):
         path = tmp_path / "lib" / f"{name}.py"
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text)
+    (tmp_path / "lib" / "sub" / "weights.bin").write_bytes(b"1")
     (tmp_path / "requirements.lock").write_text("torch==1\n")
     return tmp_path
 
 
 def test_code_of_a_module_is_all_that_it_imports(package):
     names = {path.relative_to(package).as_posix() for path in import_closure(["lib.a"], package)}
-    inside = {"__init__", "a", "b", "c", "sub/__init__", "sub/e"}
-    assert names == {f"lib/{name}.py" for name in inside}
+    modules = {"__init__", "a", "b", "c", "sub/__init__", "sub/e"}
+    assert names == {*(f"lib/{name}.py" for name in modules), "lib/sub/weights.bin"}
 
 
 def test_package_stands_for_all_its_modules(package):
     names = {path.stem for path in import_closure(["lib.sub"], package)}
-    assert names == {"__init__", "e", "unused"}
+    assert names == {"__init__", "e", "unused", "weights"}
 
 
 def test_unknown_module_is_an_error(package):
@@ -212,6 +213,7 @@ def test_unknown_module_is_an_error(package):
         ("lib/a.py", True),
         ("lib/c.py", True),
         ("lib/sub/__init__.py", True),
+        ("lib/sub/weights.bin", True),
         ("requirements.lock", True),
         ("lib/d.py", False),
         ("lib/sub/unused.py", False),

@@ -102,12 +102,12 @@ DEVICES = {
         diameter=(0.80, 0.90),
         room=0.42,
         illumination=lit.phone_field,
-        contrast=partial(lit.bright_field, refraction=1.1, density=0.45),
-        lens=partial(sensor.lens, softness=0.012, defocus=0.022, fall=(0.2, 0.7)),
+        contrast=partial(lit.bright_field, refraction=2.5, density=0.10),
+        lens=partial(sensor.lens, softness=0.007, defocus=0.015, fall=(0.2, 0.7)),
         colour=partial(sensor.tint, tints=(PHONE,), drift=0.03),
         capture=_whole_frame,
-        noise=partial(sensor.sensor_noise, sigma=(4.0, 9.0), colour=0.8, demosaic=0.6),
-        file=partial(sensor.jpeg, quality=(30, 60)),
+        noise=partial(sensor.sensor_noise, sigma=(5.0, 12.0), colour=0.8, demosaic=0.6),
+        file=partial(sensor.jpeg, quality=(25, 50)),
     ),
 }
 

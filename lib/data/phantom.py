@@ -294,6 +294,6 @@ def _ball(t: _Traits, x, y, radius, granules) -> dict[str, np.ndarray]:
     net = polygons(x, y, t.mass_radius, t.surface_cells, t.net_sharpness)
     height += mass * (1 - clump) * hole * column(t.net_depth) * net
     height += clump * (0.10 * dome + 0.012 * granules + 0.010 * clouds)
-    density = wall * (0.30 + 0.35 * cells) + mass * 0.06 * (2 - net) * hole
+    density = wall * (0.30 + 0.35 * cells) + mass * 0.25 * (2 - net) * hole
     density = density * (1 - clump) + clump * (0.75 + 0.12 * granules)
     return dict(height=height, absorption=density, cavity=hole > 0.5, icm=clump > 0.5)

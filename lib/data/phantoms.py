@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -42,24 +42,30 @@ class PhantomSource(Source):
         ]
         self._known = set(self._ids)
         self._cache = ImageCache(params.memory_mb * 2**20 // 2)
-        self._facts: dict[tuple[str, str], tuple[int, float, float, float]] = {}
-        self._table: pd.DataFrame | None = None
+        self._places: dict[tuple[str, str], tuple[float, float, float]] = {}
 
     def table(self) -> pd.DataFrame:
-        if self._table is None:
-            rows = []
-            for start in range(0, len(self._ids), _BATCH):
-                ids = self._ids[start : start + _BATCH]
-                for id, image in zip(ids, self.read_many(ids), strict=True):
-                    domain = id.split("/")[0]
-                    label = self._facts[id, domain][0]
-                    digest = hashlib.sha256(image.tobytes()).hexdigest()
-                    height, width = image.shape[:2]
-                    rows.append((id, domain, label, id, digest, width, height, "RGB"))
-            table = pd.DataFrame(rows, columns=COLUMNS)
-            check_table(table, self.truth_domains, "phantoms")
-            self._table = table
-        return self._table
+        return self._table_of({domain: domain for domain in self.truth_domains})
+
+    def _table_of(self, devices: Mapping[str, str]) -> pd.DataFrame:
+        """Image table without a single image drawn; ``devices`` maps a domain to its device."""
+        table = pd.DataFrame({"id": self._ids})
+        table["domain"] = table["id"].str.split("/").str[0]
+        # The label does not depend on the size of the maps, so the smallest will do.
+        seeds = table["id"].str.split("/").str[1].astype(np.int64)
+        table["label"] = grow(seeds.to_numpy(), 8, self._params.positive_share).label
+        table["group"] = table["id"]
+        # Stands for the pixels, which follow from these.
+        origin = f"{self._params.positive_share} {self._params.phantom_width} "
+        made = origin + table["domain"].map(devices) + " " + table["id"]
+        table["sha256"] = [hashlib.sha256(text.encode()).hexdigest() for text in made]
+        width = self._params.phantom_width
+        aspects = {domain: DEVICES[device].aspect for domain, device in devices.items()}
+        table["width"] = width
+        table["height"] = (width * table["domain"].map(aspects)).round().astype(int)
+        table["mode"] = "RGB"
+        check_table(table, self.truth_domains, "phantoms")
+        return table[COLUMNS]
 
     def read_many(self, ids: Sequence[str], device: str | None = None) -> list[np.ndarray]:
         """Photographs uint8 (H, W, 3); by ``device``, or by that of each image's own domain."""
@@ -72,9 +78,9 @@ class PhantomSource(Source):
     def truth(self, ids: Sequence[str], device: str | None = None) -> pd.DataFrame:
         """True place of each embryo: DataFrame with id, x, y, radius (pixels; centres integer)."""
         keys = [(id, device or id.split("/")[0]) for id in ids]
-        unseen = [id for (id, name) in keys if (id, name) not in self._facts]
+        unseen = [id for (id, name) in keys if (id, name) not in self._places]
         self.read_many(unseen, device)
-        rows = [(key[0], *self._facts[key][1:]) for key in keys]
+        rows = [(key[0], *self._places[key]) for key in keys]
         return pd.DataFrame(rows, columns=["id", "x", "y", "radius"])
 
     def fingerprint(self) -> str:
@@ -118,7 +124,7 @@ class PhantomSource(Source):
                 images[id] = taken.images[row].copy()
                 self._cache.put((id, name), images[id])
                 place = (float(taken.x[row]), float(taken.y[row]), float(taken.radius[row]))
-                self._facts[id, name] = (int(embryos.label[row]), *place)
+                self._places[id, name] = place
         return images
 
 
@@ -136,13 +142,8 @@ class _OtherDevice(Source):
         self._device = device
 
     def table(self) -> pd.DataFrame:
-        table = self._phantoms.table()
-        images = self.read_many(table["id"])
-        return table.assign(
-            sha256=[hashlib.sha256(image.tobytes()).hexdigest() for image in images],
-            width=[image.shape[1] for image in images],
-            height=[image.shape[0] for image in images],
-        )
+        domains = self._phantoms.truth_domains
+        return self._phantoms._table_of(dict.fromkeys(domains, self._device))
 
     def read_many(self, ids: Sequence[str]) -> list[np.ndarray]:
         return self._phantoms.read_many(ids, self._device)

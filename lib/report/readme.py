@@ -1,0 +1,54 @@
+"""The results table of the README, written from the kept results and from nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from lib.params import load_params
+from lib.paths import ROOT
+from lib.report.style import arm_name
+
+REFERENCE = ROOT / "results" / "reference"
+PROFILES = {"quick": "synthetic", "sperm": "real"}
+BLOCK = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- /results -->)", re.DOTALL)
+
+
+def results_table() -> str:
+    """Markdown table: AUC and balanced accuracy of every arm of the kept profiles."""
+    lines = ["| images | domain | arm | AUC | balanced accuracy | n |", "|---|---|---|---|---|---|"]
+    for profile, kind in PROFILES.items():
+        params = load_params(ROOT / "params" / f"{profile}.yaml")
+        metrics = json.loads((REFERENCE / profile / "metrics.json").read_text())
+        places = {
+            params.source_domain: "02_baseline_classifier",
+            params.target_domain: "04_evaluation",
+            params.second_target_domain: "05_ed3_generalization",
+        }
+        for domain, notebook in places.items():
+            start = f"{notebook}.{domain.lower()}."
+            simulated = params.second_target_optics and domain == params.second_target_domain
+            words = f"{profile}: **{'semi-synthetic' if simulated else kind}**"
+            for name in metrics:
+                if not name.startswith(start) or not name.endswith(".auc"):
+                    continue
+                arm = name.removeprefix(start).removesuffix(".auc")
+                auc, balanced = metrics[name], metrics[f"{start}{arm}.balanced_accuracy"]
+                cells = [words, domain, arm_name(arm), _cell(auc), _cell(balanced), auc["n"]]
+                lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(metric: dict) -> str:
+    return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
+
+
+def filled(text: str) -> str:
+    """A README text with its results block replaced."""
+    return BLOCK.sub(lambda _: results_table(), text)
+
+
+def write_readme(path: Path = ROOT / "README.md") -> None:
+    """Write the results block of the README anew."""
+    path.write_text(filled(path.read_text()))
