@@ -14,6 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_notebook(commands)
     _add_collect(commands)
+    _add_readme(commands)
     options = vars(parser.parse_args(arguments))
     command = options.pop("command")
     try:
@@ -55,6 +56,16 @@ def _add_collect(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--profile", required=True, help="parameter file without suffix")
     parser.add_argument("--data", required=True, help="fingerprint of the images")
+    parser.set_defaults(command=run)
+
+
+def _add_readme(commands: argparse._SubParsersAction) -> None:
+    def run() -> None:
+        from lib.report.readme import write_readme
+
+        write_readme()
+
+    parser = commands.add_parser("readme", help="write the results table of README.md anew")
     parser.set_defaults(command=run)
 
 

@@ -33,7 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         texture_weight=1.0,
         texture_final_weight=0.1,
     ),
-    # Zhu et al. 2017 (cycle 10, identity 5, image pool, reflection, rate to zero in the second half).
+    # Zhu et al. 2017: cycle 10, identity 5, image pool, reflection, rate to zero at the end.
     "reference": dict(
         base_filters=64,
         blocks=9,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 import time
@@ -57,12 +59,14 @@ def _say(line: str) -> None:
     """Write one line to the console.
 
     A kernel sends whatever reaches ``sys.stderr`` or file descriptor 2 into the notebook; only the
-    descriptor that its stream hands out still leads to the console.
+    descriptor that its stream hands out still leads to the console. Started by a test runner, it
+    leaves descriptor 2 alone and hands out none.
     """
     if _in_kernel():
-        os.write(sys.stderr.fileno(), f"{line}\n".encode())
-    else:
-        print(line, file=sys.__stderr__, flush=True)
+        with contextlib.suppress(io.UnsupportedOperation):
+            os.write(sys.stderr.fileno(), f"{line}\n".encode())
+            return
+    print(line, file=sys.__stderr__, flush=True)
 
 
 def _lines(iterable: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:

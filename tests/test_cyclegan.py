@@ -10,6 +10,7 @@ from lib.models.cyclegan import (
     Generator,
     ImagePool,
     PatchDiscriminator,
+    ResizeConvolution,
     adversarial_loss,
     cycle_loss,
     discriminator_loss,
@@ -32,7 +33,8 @@ def test_seed_generator_has_the_published_layers():
     expected += 9 * 2 * (4 * k * 4 * k * 9 + 4 * k)
     expected += (4 * k * 2 * k * 9 + 2 * k) + (2 * k * k * 9 + k) + (k * 49 + 1)
     assert count(generator) == expected
-    assert not any(m.padding_mode != "zeros" for m in generator.modules() if hasattr(m, "padding_mode"))
+    convolutions = [m for m in generator.modules() if isinstance(m, nn.Conv2d)]
+    assert {m.padding_mode for m in convolutions} == {"zeros"}
     assert not any(m.affine for m in generator.modules() if isinstance(m, nn.InstanceNorm2d))
     transposed = [m for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
     assert len(transposed) == 2
@@ -88,6 +90,17 @@ def test_resize_upsampling_prints_no_checkerboard():
     assert unevenness("transposed") > 1e-5
 
 
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+def test_resize_convolution_is_resize_then_convolution(padding):
+    torch.manual_seed(0)
+    fast = ResizeConvolution(6, 4, 3, padding=1, padding_mode=padding).double()
+    plain = nn.Conv2d(6, 4, 3, padding=1, padding_mode=padding).double()
+    plain.load_state_dict(fast.state_dict())
+    x = torch.randn(2, 6, 5, 7, dtype=torch.float64)
+    expected = plain(F.interpolate(x, scale_factor=2, mode="nearest"))
+    torch.testing.assert_close(fast(x), expected)
+
+
 def test_batched_passes_equal_separate_ones():
     torch.manual_seed(0)
     networks = CycleGAN(Params(**SMALL)).double()
@@ -136,6 +149,7 @@ def test_pool_fills_then_swaps_about_half():
 def test_weights_start_from_the_published_spread():
     torch.manual_seed(0)
     networks = CycleGAN(Params(base_filters=16, blocks=2))
-    weights = torch.cat([m.weight.flatten() for m in networks.modules() if isinstance(m, nn.Conv2d)])
+    convolutions = [m for m in networks.modules() if isinstance(m, nn.Conv2d)]
+    weights = torch.cat([m.weight.flatten() for m in convolutions])
     assert weights.std().item() == pytest.approx(0.02, rel=0.02)
     assert F.l1_loss(weights.mean(), torch.zeros(())).item() < 1e-3

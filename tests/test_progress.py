@@ -55,6 +55,15 @@ def test_total_stands_in_for_a_missing_length(clock):
     assert clock.console.getvalue().splitlines() == ["images: 10/20, 10 s left"]
 
 
+def test_kernel_without_a_console_of_its_own_uses_the_process_s(clock, monkeypatch):
+    monkeypatch.setattr(module, "_in_kernel", lambda: True)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())  # has no descriptor
+    for _ in progress(range(11), label="steps"):
+        clock.now += 1.0
+    assert clock.console.getvalue() == "steps: 10/11, 1 s left\n"
+    assert sys.stderr.getvalue() == ""
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(0.4, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7630, "2 h 07 min")],

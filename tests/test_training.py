@@ -7,13 +7,8 @@ import torch
 
 from lib.models import texture
 from lib.models.classifier import build_network, predict_logits, to_unit
-from lib.models.training import (
-    DivergedError,
-    linear_decay,
-    train_classifier,
-    train_translator,
-    translate,
-)
+from lib.models.training import DivergedError, train_classifier
+from lib.models.translation import linear_decay, train_translator, translate
 from lib.params import InputError, Params
 
 TINY = dict(
@@ -163,7 +158,7 @@ def test_wrong_weights_are_refused_by_name(tmp_path):
     from safetensors.torch import save_file
 
     missing = tmp_path / "none.safetensors"
-    with pytest.raises(InputError, match="none.safetensors"):
+    with pytest.raises(InputError, match=r"none\.safetensors"):
         build_network("test_resnet", 1, str(missing))
     pickled = tmp_path / "weights.pth"
     pickled.write_bytes(b"x")
@@ -171,11 +166,11 @@ def test_wrong_weights_are_refused_by_name(tmp_path):
         build_network("test_resnet", 1, str(pickled))
     other = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(3)}, other)
-    with pytest.raises(InputError, match="not the weights of .test_resnet.*missing"):
+    with pytest.raises(InputError, match=r"not the weights of .test_resnet.*missing"):
         build_network("test_resnet", 1, str(other))
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="broken.safetensors"):
+    with pytest.raises(InputError, match=r"broken\.safetensors"):
         build_network("test_resnet", 1, str(broken))
 
 

@@ -1,4 +1,4 @@
-"""The images of a run as stacks: framed, split, and where the truth is known, through its device."""
+"""The images of a run as stacks: split, framed, and through the good device where it is known."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from lib.evaluation.metrics import paired_image_quality
 from lib.evaluation.statistics import metric_intervals
 from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import Generator
-from lib.models.training import translate
+from lib.models.translation import translate
 
 
 def ablation_table(

@@ -20,7 +20,7 @@ from lib.evaluation.statistics import gap_closed, metric_intervals
 from lib.models.calibration import choose_threshold
 from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import Generator
-from lib.models.training import translate
+from lib.models.translation import translate
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,15 @@ def compare_arms(
             parts.append(metrics.assign(arm=arm, protocol=protocol, threshold=threshold))
     order = ["arm", "protocol", "threshold", "metric", "value", "low", "high", "n", "groups"]
     return pd.concat(parts, ignore_index=True)[order]
+
+
+def as_text(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Table 2 as printed: a row per protocol and arm, a column per metric, value [low, high]."""
+    numbers = comparison[["value", "low", "high"]].itertuples(index=False)
+    text = [f"{value:.3f} [{low:.3f}, {high:.3f}]" for value, low, high in numbers]
+    return comparison.assign(text=text).pivot_table(
+        "text", ["protocol", "arm"], "metric", "first", sort=False
+    )
 
 
 def confusions(combined: pd.DataFrame, frozen: Mapping[str, float]) -> dict[str, np.ndarray]:

@@ -35,7 +35,5 @@ def framing_accuracy(frames: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
         for measure, right in judged.items():
             n, k = len(members), int(right.loc[members].sum())
             low, high = proportion_confint(k, n, method="wilson")
-            rows.append(
-                dict(domain=domain, measure=measure, value=k / n, low=low, high=high, n=n)
-            )
+            rows.append(dict(domain=domain, measure=measure, value=k / n, low=low, high=high, n=n))
     return pd.DataFrame(rows)

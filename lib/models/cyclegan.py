@@ -36,15 +36,30 @@ class ResidualBlock(nn.Module):
         return x + self.body(x)
 
 
-def _upsample(filters: int, upsampling: str, padding: str) -> list[nn.Module]:
+class ResizeConvolution(nn.Conv2d):
+    """Nearest-neighbour upsampling by 2, then a 3x3 convolution, in one step.
+
+    A transposed convolution overlaps unevenly and prints a checkerboard; resizing first does not
+    (Odena et al. 2016, doi:10.23915/distill.00003). Four equal pixels meet the same input, so the
+    two steps are a transposed convolution with 4x4 weights that are sums of the 3x3 ones, and take
+    half the time so.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        mirrored = self.weight.transpose(0, 1).flip(2, 3)
+        channels = mirrored.shape[:2]
+        spread = F.pad(mirrored.flatten(0, 1)[:, None], [1] * 4)
+        summed = F.conv2d(spread, spread.new_ones(1, 1, 2, 2)).reshape(*channels, 4, 4)
+        edge = "constant" if self.padding_mode == "zeros" else "replicate"
+        return F.conv_transpose2d(
+            F.pad(x, [1] * 4, mode=edge), summed, self.bias, stride=2, padding=3
+        )
+
+
+def _upsample(filters: int, upsampling: str, padding: str) -> nn.Module:
     if upsampling == "transposed":
-        return [nn.ConvTranspose2d(filters, filters // 2, 3, 2, padding=1, output_padding=1)]
-    # Resize, then convolve: a transposed convolution overlaps unevenly and prints a checkerboard
-    # (Odena et al. 2016, doi:10.23915/distill.00003).
-    return [
-        nn.Upsample(scale_factor=2, mode="nearest"),
-        _convolution(filters, filters // 2, 3, 1, padding),
-    ]
+        return nn.ConvTranspose2d(filters, filters // 2, 3, 2, padding=1, output_padding=1)
+    return ResizeConvolution(filters, filters // 2, 3, padding=1, padding_mode=padding)
 
 
 class Generator(nn.Module):
@@ -64,7 +79,7 @@ class Generator(nn.Module):
             layers += [nn.InstanceNorm2d(2 * width), nn.ReLU(inplace=True)]
         layers += [ResidualBlock(4 * filters, padding) for _ in range(blocks)]
         for width in (4 * filters, 2 * filters):
-            layers += _upsample(width, upsampling, padding)
+            layers += [_upsample(width, upsampling, padding)]
             layers += [nn.InstanceNorm2d(width // 2), nn.ReLU(inplace=True)]
         self.body = nn.Sequential(*layers)
         self.last = _convolution(filters, channels, 7, 1, padding)

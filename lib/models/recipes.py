@@ -16,11 +16,14 @@ from lib.models.calibration import calibrate
 from lib.models.classifier import FoldEnsemble, build_network, predict_logits
 from lib.models.cyclegan import CycleGAN
 from lib.models.texture import texture_loss
-from lib.models.training import train_classifier, train_translator
+from lib.models.training import train_classifier
+from lib.models.translation import train_translator
 from lib.params import Params
 from lib.store import Store
 
-_CODE = ("lib.models.training", "lib.models.classifier")
+# Classifiers do not grow stale when the translator's code changes.
+_CLASSIFIER_CODE = ("lib.models.training", "lib.models.classifier")
+_TRANSLATOR_CODE = ("lib.models.translation", "lib.models.classifier")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class FoldFit:
 
 
 def _stored(
-    store: Store, stage: str, ingredients: dict[str, Any],
+    store: Store, stage: str, code: Sequence[str], ingredients: dict[str, Any],
     train: Callable[[], tuple[nn.Module, pd.DataFrame]],
 ) -> tuple[dict[str, Tensor], pd.DataFrame]:  # fmt: skip
     """Weights and history of one training, which runs only if either is not in the store."""
@@ -48,8 +51,8 @@ def _stored(
             done.append(train())
         return done[0]
 
-    weights = store.weights(stage, ingredients, lambda: once()[0].state_dict(), _CODE)
-    return weights, store.table(stage, ingredients, lambda: once()[1], _CODE)
+    weights = store.weights(stage, ingredients, lambda: once()[0].state_dict(), code)
+    return weights, store.table(stage, ingredients, lambda: once()[1], code)
 
 
 def _chosen(params: Params, prefixes: Sequence[str]) -> dict[str, Any]:
@@ -86,7 +89,7 @@ def fit_folds(dataset: Dataset, colour: str, name: str = "") -> FoldFit:
             network = build_network(name, stack.shape[1], params.classifier_weights)
             return train_classifier(network, stack, labels, train, valid, params, seed)
 
-        weights, history = _stored(dataset.store, "classifiers", ingredients, fit)
+        weights, history = _stored(dataset.store, "classifiers", _CLASSIFIER_CODE, ingredients, fit)
         network = build_network(name, stack.shape[1], "")
         network.load_state_dict(weights)
         logits = predict_logits(network, stack[torch.as_tensor(valid)])
@@ -131,13 +134,14 @@ def fit_translator(
     texture = texture and params.texture_loss != "none"
     settings = params.model_copy(update={"texture_weight": strength * params.texture_weight})
     ingredients = dict(
-        target=target.numpy(), source=source.numpy(), steps=steps, texture=texture, seed=params.seed,
+        target=target.numpy(), source=source.numpy(), steps=steps, texture=texture,
+        seed=params.seed,
         settings=_chosen(
             settings,
             ["translator_", "base_", "blocks", "padding", "upsampling", "pool_", "rate_decay",
              "adversarial_", "cycle_", "identity_", "precision"] + ["texture_"] * texture,
         ),
-        classifier={name: w.numpy() for name, w in classifier.state_dict().items()} if texture else None,
+        classifier=weights_of(classifier) if texture else None,
     )  # fmt: skip
 
     def fit() -> tuple[nn.Module, pd.DataFrame]:
@@ -146,10 +150,15 @@ def fit_translator(
             loss = texture_loss(params.texture_loss, classifier, lambda: published_network(params))
         return train_translator(target, source, loss, settings, steps, params.seed)
 
-    weights, history = _stored(dataset.store, "translators", ingredients, fit)
+    weights, history = _stored(dataset.store, "translators", _TRANSLATOR_CODE, ingredients, fit)
     networks = CycleGAN(params, channels=1)
     networks.load_state_dict(weights)
     return networks.eval(), history
+
+
+def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
+    """Weights by name, as part of a key."""
+    return {name: weight.cpu().numpy() for name, weight in network.state_dict().items()}
 
 
 def published_network(params: Params) -> nn.Module:

@@ -127,7 +127,9 @@ def mind_loss(translated: Tensor, original: Tensor) -> Tensor:
     return F.l1_loss(mind_descriptor(translated), mind_descriptor(original))
 
 
-def texture_loss(name: str, classifier: nn.Module, published: Callable[[], nn.Module]) -> TextureLoss:
+def texture_loss(
+    name: str, classifier: nn.Module, published: Callable[[], nn.Module]
+) -> TextureLoss:
     """The texture loss called ``name``.
 
     ``classifier`` is the compendium's source classifier (one channel); ``published`` builds the

@@ -1,8 +1,6 @@
-"""Training loops of the classifier and the translator; both read from top to bottom."""
+"""The training loop of the classifier, read from top to bottom, and what every training shares."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -14,16 +12,6 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from lib.models.classifier import predict_logits, to_unit
-from lib.models.cyclegan import (
-    CycleGAN,
-    Generator,
-    ImagePool,
-    adversarial_loss,
-    cycle_loss,
-    discriminator_loss,
-    identity_loss,
-)
-from lib.models.texture import TextureLoss, TextureWeight
 from lib.params import Params
 from lib.progress import progress
 
@@ -110,136 +98,3 @@ def train_classifier(
         auc = roc_auc_score(labels[valid], predict_logits(network, stack[valid]))
         history.append(dict(epoch=epoch + 1, loss=np.mean(losses), valid_auc=auc))
     return network.module.eval(), pd.DataFrame(history)
-
-
-def _endless_batches(stack: Tensor, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Batches in [-1, 1], each image once in a shuffled round, for ever."""
-    queue = torch.empty(0, dtype=torch.long)
-    while True:
-        while len(queue) < batch:
-            queue = torch.cat([queue, torch.randperm(len(stack), generator=generator)])
-        yield to_unit(stack[queue[:batch]])
-        queue = queue[batch:]
-
-
-def linear_decay(step: int, steps: int, start: float) -> float:
-    """Factor of the learning rate: 1 until ``start`` (share of the steps), then linear to 0."""
-    first = start * steps
-    return 1.0 if step < first else (steps - step) / max(1.0, steps - first)
-
-
-def train_translator(
-    target: Tensor, source: Tensor, texture: TextureLoss | None, params: Params, steps: int, seed: int,
-    watch: Callable[[int, Generator], None] | None = None,
-) -> tuple[CycleGAN, pd.DataFrame]:  # fmt: skip
-    """Train a CycleGAN between two unpaired uint8 stacks (N, 1, H, W).
-
-    Parameters
-    ----------
-    texture
-        Compares a translated image with its original, in both directions; None leaves it out.
-
-    Returns
-    -------
-    The networks in evaluation mode, and the history: one row a step with every loss, the texture
-    weight and the learning rate.
-
-    Raises
-    ------
-    DivergedError
-        A loss is not finite; the message gives the step and the losses.
-    """
-    fabric = make_fabric(params)
-    fabric.seed_everything(seed, verbose=False)
-    order = torch.Generator().manual_seed(seed)
-    networks = CycleGAN(params, channels=target.shape[1]).to(fabric.device)
-    generators = nn.ModuleList([networks.to_source, networks.to_target])
-    judges = nn.ModuleList([networks.judge_source, networks.judge_target])
-    optimisers, rates = [], []
-    for part in (generators, judges):
-        optimiser = torch.optim.Adam(part.parameters(), params.translator_rate, betas=(0.5, 0.999))
-        rates.append(
-            torch.optim.lr_scheduler.LambdaLR(
-                optimiser, lambda step: linear_decay(step, steps, params.rate_decay_start)
-            )
-        )
-        optimisers.append(fabric.setup_optimizers(optimiser))
-    pools = [ImagePool(params.pool_size, order) for _ in range(2)]
-    weight = TextureWeight(params, steps)
-    batches = zip(
-        _endless_batches(target, params.translator_batch, order),
-        _endless_batches(source, params.translator_batch, order),
-        strict=True,
-    )
-    networks.train()
-
-    history = []
-    for step in progress(range(steps), label="translator steps"):
-        real_target, real_source = (batch.to(fabric.device) for batch in next(batches))
-
-        # Generators: deceive both judges, return from the round trip, keep the texture.
-        judges.requires_grad_(False)
-        with fabric.autocast():
-            images = networks.translate_both(real_target, real_source)
-            adversarial = adversarial_loss(
-                networks.judge_source(images["fake_source"]), True
-            ) + adversarial_loss(networks.judge_target(images["fake_target"]), True)
-            cycle = cycle_loss(images, real_target, real_source)
-            identity = identity_loss(images, real_target, real_source)
-            total = (
-                params.adversarial_weight * adversarial
-                + params.cycle_weight * cycle
-                + params.identity_weight * identity
-            )
-            kept = torch.zeros(())
-            if texture is not None:
-                kept = texture(images["fake_source"].float(), real_target)
-                kept = kept + texture(images["fake_target"].float(), real_source)
-        if texture is not None:
-            last = networks.to_source.last.weight
-            total = total + weight.update(step, kept, adversarial, last) * kept
-        optimisers[0].zero_grad()
-        fabric.backward(total)
-        optimisers[0].step()
-
-        # Discriminators: tell real from fake, also from the fakes of some steps ago.
-        judges.requires_grad_(True)
-        old_source = pools[0].exchange(images["fake_source"].detach())
-        old_target = pools[1].exchange(images["fake_target"].detach())
-        with fabric.autocast():
-            judged = discriminator_loss(
-                networks.judge_source, real_source, old_source
-            ) + discriminator_loss(networks.judge_target, real_target, old_target)
-        optimisers[1].zero_grad()
-        fabric.backward(judged)
-        optimisers[1].step()
-
-        losses = dict(
-            adversarial=adversarial.item(), cycle=cycle.item(), identity=identity.item(),
-            texture=kept.item(), discriminator=judged.item(),
-        )  # fmt: skip
-        if not np.isfinite(list(losses.values())).all():
-            raise DivergedError(
-                f"translator step {step}: a loss is not finite ({losses}). Lower translator_rate "
-                f"(now {params.translator_rate}) or texture_weight (now {params.texture_weight})."
-            )
-        texture_weight = weight.value if texture is not None else 0.0
-        history.append(
-            dict(step=step, **losses, texture_weight=texture_weight, rate=rates[0].get_last_lr()[0])
-        )
-        for rate in rates:
-            rate.step()
-        if watch is not None:
-            watch(step, networks.to_source)
-    return networks.eval(), pd.DataFrame(history)
-
-
-@torch.inference_mode()
-def translate(generator: Generator, stack: Tensor, batch: int = 32) -> Tensor:
-    """Translate a uint8 stack (N, C, H, W); uint8 of the same shape."""
-    device = next(generator.parameters()).device
-    parts = []
-    for part in stack.split(batch):
-        image = generator(to_unit(part.to(device)))
-        parts.append(((image + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu())
-    return torch.cat(parts)

@@ -1,0 +1,37 @@
+"""The README prints kept results and nothing else."""
+
+import json
+
+from lib.paths import ROOT
+from lib.report.readme import REFERENCE, filled, results_table
+
+
+def test_results_table_is_that_of_the_kept_results():
+    text = (ROOT / "README.md").read_text()
+    assert filled(text) == text, "run `python -m lib readme`"
+
+
+def test_every_row_says_what_its_images_are():
+    rows = results_table().splitlines()[2:]
+    assert len(rows) > 10
+    for row in rows:
+        assert sum(f"**{kind}**" in row for kind in ("synthetic", "real", "semi-synthetic")) == 1
+        assert row.startswith("| sperm") == ("**synthetic**" not in row)
+
+
+def test_numbers_follow_the_kept_metrics(monkeypatch, tmp_path):
+    for profile in ("quick", "sperm"):
+        metrics = json.loads((REFERENCE / profile / "metrics.json").read_text())
+        for metric in metrics.values():
+            metric.update(value=0.123, low=0.1, high=0.2)
+        (tmp_path / profile).mkdir()
+        (tmp_path / profile / "metrics.json").write_text(json.dumps(metrics))
+    monkeypatch.setattr("lib.report.readme.REFERENCE", tmp_path)
+    assert all("0.123 [0.100, 0.200]" in row for row in results_table().splitlines()[2:])
+
+
+def test_pictures_of_the_readme_exist():
+    import re
+
+    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / path).is_file(), path
