@@ -9,7 +9,7 @@ from lib.params import InputError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command. 0: done, 1: it failed, 2: what it was given cannot be used."""
+    """Run one command. Returns 0, or 2 where what it was given cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m lib", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_notebook(commands)
@@ -22,9 +22,6 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except RuntimeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     return 0
 
 
@@ -33,9 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _add_notebook(commands: argparse._SubParsersAction) -> None:
     def run(**options: str) -> None:
-        from lib.execution import run_notebook
+        from lib.execution import NotebookError, run_notebook
 
-        run_notebook(**options)
+        try:
+            run_notebook(**options)
+        except NotebookError as error:
+            sys.exit(f"error: {error}")
 
     parser = commands.add_parser("notebook", help="execute one notebook (called by Snakemake)")
     parser.add_argument("name", help="notebook without suffix, as NN_name")

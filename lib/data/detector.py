@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from lib.data.optics import DEVICES, photograph
 from lib.data.phantom import grow
-from lib.data.randomisation import SIDE, blend, disc, disturb, nothing, place
+from lib.data.randomisation import SIDE, blend, disc, disturb, nothing, place, surround
 from lib.params import InputError
 from lib.progress import progress
 
@@ -31,19 +31,22 @@ WIDTHS = (16, 24, 40, 56)  # channels at 1/2, 1/4, 1/8 and 1/16 of the canvas
 WEIGHTS = Path(__file__).with_name("framing.safetensors")
 
 SEED = 0
-PHANTOMS = 2000  # per device
+PHANTOMS = 300  # per device and width
 FIRST_SEED = 1 << 40  # phantoms from here on train the detector and appear in no experiment
-WELLS = 60  # photographs without embryo, per device
-PHANTOM_SIZE = 128  # px
-STEPS = 2500
-EMBRYOS_PER_BATCH = 9  # per device; further 5 images without embryo
+WELLS = 40  # photographs without embryo, per device and width
+PHANTOM_WIDTHS = (64, 128, 256)  # px
+STEPS = 2400
+EMBRYOS_PER_BATCH = 3  # per device and width; further 5 images without embryo
 RATE = 2e-3
+RELIEF = "ED4"  # its wide granular zonas are fainter than any the phantom grows
 NOWHERE = (0.0, 0.0, -1e6)  # circle round no pixel
 
 
 def _block(channels: int, out: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU()
+        nn.Conv2d(channels, out, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(),
     )
 
 
@@ -51,12 +54,14 @@ class Detector(nn.Module):
     """U-Net (Ronneberger et al. 2015) over four scales, its skips added instead of stacked.
 
     Takes (N, 2, SIDE, SIDE): grey and validity. Gives (N, 1, SIDE / STRIDE, SIDE / STRIDE):
-    log-odds that a pixel lies within the embryo's outer edge.
+    log-odds that a pixel lies within the embryo's outer edge. It also sees the grey values with
+    light and contrast evened out, so that a well's bright rim and dark outside do not hide what
+    lies over them.
     """
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_block(2, widths[0], 2), _block(widths[0], widths[0]))
+        self.stem = nn.Sequential(_block(3, widths[0], 2), _block(widths[0], widths[0]))
         self.down = nn.ModuleList(
             nn.Sequential(_block(fine, coarse, 2), _block(coarse, coarse))
             for fine, coarse in itertools.pairwise(widths)
@@ -69,7 +74,7 @@ class Detector(nn.Module):
         self.head = nn.Conv2d(widths[0], 1, 1)
 
     def forward(self, canvas: torch.Tensor) -> torch.Tensor:
-        skips = [self.stem(canvas)]
+        skips = [self.stem(torch.cat([canvas, even(canvas)], dim=1))]
         for down in self.down:
             skips.append(down(skips[-1]))
         x = self.bottom(skips.pop())
@@ -98,6 +103,21 @@ def load_detector() -> Detector:
     return detector.eval()
 
 
+def even(canvas: torch.Tensor) -> torch.Tensor:
+    """Grey values (N, 1, S, S) less their local mean, over their local deviation."""
+    grey, inside = canvas[:, :1], canvas[:, 1:]
+
+    def box(x: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool2d(F.avg_pool2d(x, (9, 1), 1, (4, 0)), (1, 9), 1, (0, 4))
+
+    def local(x: torch.Tensor) -> torch.Tensor:
+        return box(x * inside) / (box(inside) + 1e-3)
+
+    mean = local(grey)
+    deviation = (local(grey**2) - mean**2).clamp(min=0).sqrt()
+    return (grey - mean) / (deviation + 0.05) * inside
+
+
 def normalise(grey: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     """Zero mean and unit deviation over the pixels ``inside`` (N, 1, S, S); zero elsewhere."""
     count = inside.sum((2, 3), keepdim=True)
@@ -107,7 +127,9 @@ def normalise(grey: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     return centred / (deviation + 1.0)
 
 
-def photographs(device: str, seeds: np.ndarray, empty: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def photographs(
+    device: str, width: int, seeds: np.ndarray, empty: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Photograph phantoms of ``seeds`` in grey, or their wells alone (``empty``).
 
     Returns
@@ -117,11 +139,11 @@ def photographs(device: str, seeds: np.ndarray, empty: bool) -> tuple[torch.Tens
     """
     greys, circles = [], []
     for part in np.array_split(seeds, max(1, len(seeds) // 50)):
-        embryos = grow(part, PHANTOM_SIZE, 0.5)
+        embryos = grow(part, min(width, 128), 0.5)
         if empty:
             blank = np.zeros_like(embryos.height)
             embryos = dataclasses.replace(embryos, height=blank, absorption=blank)
-        taken = photograph(embryos, part, device, PHANTOM_SIZE)
+        taken = photograph(embryos, part, device, width)
         greys += [np.asarray(Image.fromarray(image).convert("L")) for image in taken.images]
         radius = np.full(len(part), NOWHERE[2]) if empty else taken.radius
         circles.append(np.stack([taken.x, taken.y, radius], 1))
@@ -142,18 +164,22 @@ def train() -> Detector:
     torch.manual_seed(SEED)  # layers draw their first weights from the global generator
     rng = torch.Generator().manual_seed(SEED)
     seeds = FIRST_SEED + np.arange(PHANTOMS)
-    shots = [photographs(device, seeds, empty=False) for device in sorted(DEVICES)]
-    wells = [photographs(device, seeds[:WELLS], empty=True) for device in sorted(DEVICES)]
+    kinds = list(itertools.product(sorted(DEVICES), PHANTOM_WIDTHS))
+    shots = [photographs(device, width, seeds, empty=False) for device, width in kinds]
+    wells = [photographs(device, width, seeds[:WELLS], empty=True) for device, width in kinds]
+    devices = np.repeat([device for device, _ in kinds], EMBRYOS_PER_BATCH)
+    relief = torch.from_numpy(devices == RELIEF)
     detector = Detector().train()
     optimiser = torch.optim.AdamW(detector.parameters(), lr=RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=STEPS)
     for _ in progress(range(STEPS), total=STEPS, label="detector"):
-        # Every batch holds every device: batch norm would otherwise learn them apart.
+        # Every batch holds every kind: batch norm would otherwise learn them apart.
         parts = [_draw(shot, EMBRYOS_PER_BATCH, rng) for shot in shots]
         canvas, inside, circles = (torch.cat(part) for part in zip(*parts, strict=True))
         parts = [_draw(well, EMBRYOS_PER_BATCH, rng) for well in wells]
         elsewhere = torch.cat([part[0] for part in parts])
         elsewhere = elsewhere[torch.randperm(len(elsewhere), generator=rng)]
+        canvas[relief], circles[relief] = surround(canvas[relief], circles[relief], rng)
         canvas = blend(canvas, circles, elsewhere, rng)
         canvas = torch.cat([canvas, elsewhere[:3], nothing(2, rng)])
         inside = torch.cat([inside, torch.ones(5, 1, SIDE, SIDE)])
@@ -180,7 +206,7 @@ def recipe() -> dict[str, object]:
         "phantoms": PHANTOMS,
         "first_seed": FIRST_SEED,
         "wells": WELLS,
-        "phantom_size": PHANTOM_SIZE,
+        "phantom_widths": list(PHANTOM_WIDTHS),
         "steps": STEPS,
         "embryos_per_batch": EMBRYOS_PER_BATCH,
         "rate": RATE,

@@ -20,10 +20,11 @@ from lib.data.randomisation import CLOSE, SIDE, disc
 from lib.params import InputError
 from lib.progress import progress
 
-MIN_CONFIDENCE = 0.7  # below it the find is unsure and the whole frame is kept
+MIN_CONFIDENCE = 0.65  # below it the find is unsure and the whole frame is kept
 BATCH = 64  # images
 SOFTNESS = 1.0  # width of the fitted circle's edge, in pixels of the painting
 FIT_STEPS = 25
+MIRRORS = ((), (2,), (3,), (2, 3))  # of the close look; their paintings are averaged
 
 
 class Frame(NamedTuple):
@@ -100,7 +101,11 @@ def fit_circles(painting: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Ten
     def soft_disc(circles: torch.Tensor) -> tuple[torch.Tensor, ...]:
         dx, dy = column - circles[:, :1], row - circles[:, 1:2]
         distance = (dx**2 + dy**2 + 1e-6).sqrt()
-        return torch.sigmoid((circles[:, 2:] - distance) / SOFTNESS), dx / distance, dy / distance
+        return (
+            torch.sigmoid((circles[:, 2:] - distance) / SOFTNESS),
+            dx / distance,
+            dy / distance,
+        )
 
     damping = 1e-2 * torch.eye(3, dtype=painting.dtype)
     for _ in range(FIT_STEPS):
@@ -121,7 +126,8 @@ def fit_circles(painting: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Ten
 def find_embryos(images: Sequence[np.ndarray]) -> list[Frame]:
     """Find the embryo in each image; see ``Frame`` for what comes back and its units.
 
-    The detector looks twice: at the whole image, then closely at what it found there.
+    The detector looks twice: at the whole image, then closely, in four mirror images, at what it
+    found there.
 
     Parameters
     ----------
@@ -135,21 +141,28 @@ def find_embryos(images: Sequence[np.ndarray]) -> list[Frame]:
     for image in images:
         _check(image)
     greys = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
-    first = _look(greys, np.array([[-0.5, -0.5, max(grey.shape)] for grey in greys]))
+    first = _look(greys, np.array([[-0.5, -0.5, max(grey.shape)] for grey in greys]), [()])
     x, y, radius, confidence = first.T
     half = CLOSE * radius
-    second = _look(greys, np.stack([x - half, y - half, 2 * half], axis=1))
+    second = _look(greys, np.stack([x - half, y - half, 2 * half], axis=1), MIRRORS)
     second[:, 3] = np.minimum(second[:, 3], confidence)
     return [_frame(grey, *circle.tolist()) for grey, circle in zip(greys, second, strict=True)]
 
 
-def _look(greys: Sequence[np.ndarray], squares: np.ndarray) -> np.ndarray:
-    """Circles (N, 4) x, y, radius, confidence within ``squares`` (N, 3) left, top, side."""
+def _look(
+    greys: Sequence[np.ndarray], squares: np.ndarray, mirrors: Sequence[tuple[int, ...]]
+) -> np.ndarray:
+    """Circles (N, 4) x, y, radius, confidence within ``squares`` (N, 3) left, top, side.
+
+    The paintings of the canvas mirrored along each of ``mirrors`` are averaged.
+    """
     canvases = torch.from_numpy(
         np.stack([reduce(grey, *square) for grey, square in zip(greys, squares, strict=True)])
     )
     with torch.inference_mode():
-        painting = torch.sigmoid(load_detector()(canvases)).squeeze(1)
+        painting = sum(
+            torch.sigmoid(load_detector()(canvases.flip(axes))).flip(axes) for axes in mirrors
+        ).squeeze(1) / len(mirrors)
         inside = (torch.nn.functional.avg_pool2d(canvases[:, 1], STRIDE) > 0.5).float()
         circles, agreement = fit_circles(painting, inside)
     scale = squares[:, 2:] * STRIDE / SIDE
@@ -180,7 +193,12 @@ def frame_table(source: Readable, ids: Iterable[str]) -> pd.DataFrame:
 
 
 def crop(
-    image: np.ndarray, x: float, y: float, radius: float, field_of_view: float, size: int
+    image: np.ndarray,
+    x: float,
+    y: float,
+    radius: float,
+    field_of_view: float,
+    size: int,
 ) -> np.ndarray:
     """Cut the square of half side ``field_of_view * radius`` round (x, y) to ``size`` pixels.
 

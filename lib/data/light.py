@@ -111,7 +111,7 @@ def relief(s: Scene, gain: float, density: float) -> np.ndarray:
     gradient of the optical path, not the path itself, into brightness.
     """
     right, down = slopes(s)
-    angle = s.lamp + s.draws.uniform(-0.5, 0.5)
+    angle = s.lamp + s.draws.uniform(-0.1, 0.1)
     shade = gain * (right * column(np.cos(angle)) + down * column(np.sin(angle)))
     shade /= np.sqrt(1 + (0.75 * shade) ** 2)
     return np.maximum(1 + shade, 0.05) * np.exp(-density * s.absorption)

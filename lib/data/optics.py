@@ -163,7 +163,6 @@ def _photograph(embryos, rows: slice, machine: Device, draws: Draws, shape) -> P
     far = far * np.maximum(machine.room * width - radius, 0)
     x = (width - 1) / 2 + far * np.cos(way)
     y = (height - 1) / 2 + far * np.sin(way)
-    up = np.where(draws.uniform(0, 1) < 0.7, -np.pi / 2, np.pi / 2)
     # The same blur for every embryo, so that none depends on those beside it.
     shrink = embryos.height.shape[1] / (EXTENT * (low + high) / 2 * height)
 
@@ -180,7 +179,8 @@ def _photograph(embryos, rows: slice, machine: Device, draws: Draws, shape) -> P
         u=np.broadcast_to(u[None, None, :], (len(x), height, width)),
         v=np.broadcast_to(v[None, :, None], (len(x), height, width)),
         radius=radius,
-        lamp=up + draws.uniform(-0.4, 0.4),
+        # Where the light comes from is a property of the instrument: the top of the image.
+        lamp=draws.uniform(-0.15, 0.15) - np.pi / 2,
         draws=draws,
     )
     light = machine.illumination(scene) * machine.contrast(scene)

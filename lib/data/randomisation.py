@@ -58,7 +58,7 @@ def place(
     middle = torch.maximum(torch.minimum(middle, circles[:, :2] + reach), circles[:, :2] - reach)
     close = (torch.rand(count, 1, generator=rng) < 0.5) & (circles[:, 2:] > 0)
     radius = circles[:, 2:]
-    jitter = radius * 0.5 * (torch.rand(count, 2, generator=rng) - 0.5)
+    jitter = radius * 0.8 * (torch.rand(count, 2, generator=rng) - 0.5)
     middle = torch.where(close, circles[:, :2] + 0.5 + jitter, middle)
     side = 2 * radius * CLOSE * (0.8 + 0.4 * torch.rand(count, 1, generator=rng))
     window = torch.where(close, side, window)
@@ -78,18 +78,61 @@ def place(
     inside = shown.all(2).float().reshape(count, 1, SIDE, SIDE)
     centre = circles[:, None, :2] + 0.5
     reached = (source - centre).norm(dim=2, keepdim=True) / circles[:, 2:, None]
-    power = torch.rand(count, 1, 1, generator=rng) * 0.45 - 0.3
+    power = torch.rand(count, 1, 1, generator=rng) * 0.5 - 0.4
     stretch = torch.where((reached > 0) & (reached < 1), reached.clamp(min=0.05) ** power, 1.0)
     grid = 2 * (centre + (source - centre) * stretch) / extent - 1
     grid = grid.reshape(count, SIDE, SIDE, 2)
-    canvas = F.grid_sample(grey, grid, padding_mode="border", align_corners=False)
+    canvas = _sample(grey, grid, scale)
     back = (turn.mT @ (circles[:, :2] + 0.5 - middle).unsqueeze(2)).squeeze(2)
     moved = scale * (back + turned / 2) - 0.5
     return canvas, inside, torch.cat([moved, scale * circles[:, 2:]], 1)
 
 
+def _sample(grey: torch.Tensor, grid: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Sample photographs that shrink by ``scale`` (N, 1) from the level blurred to match."""
+    level = torch.log2(1 / scale).clamp(0, 2).round().flatten()
+    chosen = grey.clone()
+    for number, sigma in ((1, 0.8), (2, 1.7)):
+        rows = level == number
+        if rows.any():
+            chosen[rows] = gaussian(grey[rows], sigma)
+    return F.grid_sample(chosen, grid, padding_mode="border", align_corners=False)
+
+
+def surround(
+    canvas: torch.Tensor, circles: torch.Tensor, rng: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give some embryos a wide, faint, granular zona round what they have.
+
+    Parameters
+    ----------
+    canvas : (N, 1, SIDE, SIDE) grey values.
+    circles : (N, 3) in canvas pixels.
+
+    Returns
+    -------
+    canvas, circles : the circles now enclose the added zona.
+    """
+    count = len(canvas)
+
+    def uniform(low: float, high: float) -> torch.Tensor:
+        return low + (high - low) * torch.rand(count, 1, 1, 1, generator=rng)
+
+    width = uniform(-0.9, 0.3).clamp(min=0)
+    wide = torch.cat([circles[:, :2], circles[:, 2:] * (1 + width.flatten(1))], 1)
+    ring = gaussian(disc(wide, SIDE, 1.0), 0.7) * (1 - disc(circles, SIDE, 1.0))
+    line = torch.linspace(-1, 1, SIDE)
+    side = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    shade = side * uniform(6, 25) + uniform(-20, 20) * line + uniform(-20, 20) * line[:, None]
+    grain = gaussian(torch.randn(canvas.shape, generator=rng), 0.6) * uniform(10, 40)
+    return canvas + ring * (shade + grain), wide
+
+
 def blend(
-    canvas: torch.Tensor, circles: torch.Tensor, wells: torch.Tensor, rng: torch.Generator
+    canvas: torch.Tensor,
+    circles: torch.Tensor,
+    wells: torch.Tensor,
+    rng: torch.Generator,
 ) -> torch.Tensor:
     """Soften the zona's outer edge and lay the embryo into another well, its rim included.
 
@@ -99,15 +142,17 @@ def blend(
     circles : (N, 3) in canvas pixels.
     """
     count = len(canvas)
-    soft, lit, chosen = torch.rand(3, count, 1, 1, 1, generator=rng)
-    wide = circles * torch.tensor([1.0, 1.0, 1.12])
-    edge = disc(wide, SIDE, 1.0) - disc(circles * torch.tensor([1.0, 1.0, 0.85]), SIDE, 1.0)
+    soft, lit, chosen, room = torch.rand(4, count, 1, 1, 1, generator=rng)
+
+    def grown(factor: torch.Tensor) -> torch.Tensor:
+        return disc(torch.cat([circles[:, :2], circles[:, 2:] * factor.flatten(1)], 1), SIDE, 1.0)
+
+    edge = grown(torch.full_like(room, 1.12)) - grown(torch.full_like(room, 0.85))
     canvas = torch.lerp(canvas, gaussian(canvas, 1.5), edge * (2 * soft - 1).clamp(min=0))
-    light = (wells / (wells.mean((2, 3), keepdim=True) + 20)).clamp(0.15, 2.0)
-    moved = torch.lerp(
-        wells, canvas * torch.lerp(torch.ones(()), light, lit), disc(wide, SIDE, 1.0)
-    )
-    return torch.where(chosen < 0.3, moved, canvas)
+    patch = gaussian(grown(1 + 0.3 * room), 1.0)
+    light = (wells / (wells.mean((2, 3), keepdim=True) + 20)).clamp(0.1, 2.0)
+    moved = torch.lerp(wells, canvas * torch.lerp(torch.ones(()), light, lit), patch)
+    return torch.where(chosen < 0.45, moved, canvas)
 
 
 def disturb(canvas: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
@@ -118,8 +163,11 @@ def disturb(canvas: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         return low + (high - low) * torch.rand(count, 1, 1, 1, generator=rng)
 
     x = canvas / 255
-    specks = torch.rand(x.shape, generator=rng) < uniform(-0.01, 0.015)
-    x = x * (1 - uniform(-2.0, 5.0) * gaussian(specks.float(), 0.8)).clamp(0.2, 2)
+    for share, size in ((0.012, 0.7), (0.003, 1.6)):
+        specks = (torch.rand(x.shape, generator=rng) < uniform(-share, share)).float()
+        specks = gaussian(specks, size) * size**2
+        relief = specks - specks.roll((1, 1), (2, 3))
+        x = x * (1 - uniform(-1, 3) * specks + uniform(-5, 5) * relief).clamp(0.2, 2)
     x = torch.where(uniform(0, 1) < 0.1, 1 - x, x).clamp(0, 1)
     x = x ** torch.exp(uniform(-0.5, 0.5))
     line = torch.linspace(-0.5, 0.5, side)
@@ -133,12 +181,14 @@ def disturb(canvas: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def gaussian(x: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Blur (N, 1, S, S) with a Gaussian of ``sigma`` pixels."""
+    """Blur (N, 1, H, W) with a Gaussian of ``sigma`` pixels."""
     reach = int(3 * sigma + 1)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel = kernel / kernel.sum()
+    kernel = (kernel / kernel.sum()).tolist()
+    height, width = x.shape[2:]
     x = F.pad(x, [reach] * 4, mode="reflect")
-    return F.conv2d(F.conv2d(x, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+    x = sum(k * x[:, :, i : i + height] for i, k in enumerate(kernel))
+    return sum(k * x[:, :, :, i : i + width] for i, k in enumerate(kernel))
 
 
 def nothing(count: int, rng: torch.Generator) -> torch.Tensor:

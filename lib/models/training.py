@@ -26,10 +26,10 @@ def make_fabric(params: Params) -> Fabric:
 
 
 def _augmentation() -> v2.Transform:
-    # An embryo has no up: every rotation and reflection of it is as likely. Small shifts and
-    # scales stand for what framing leaves.
     return v2.Compose(
         [
+            # An embryo has no up: every rotation and reflection of it is as likely. Small shifts
+            # and scales stand for what framing leaves.
             v2.RandomHorizontalFlip(),
             v2.RandomVerticalFlip(),
             v2.RandomAffine(
@@ -38,6 +38,12 @@ def _augmentation() -> v2.Transform:
                 scale=(0.94, 1.06),
                 interpolation=v2.InterpolationMode.BILINEAR,
             ),
+            # Exposure, focus and noise differ from one image to the next on any device.
+            v2.ColorJitter(brightness=0.2, contrast=0.3),
+            v2.RandomApply([v2.GaussianBlur(7, sigma=(0.3, 2.0))], p=0.7),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.RandomApply([v2.GaussianNoise(sigma=0.05)], p=0.5),
+            v2.ToDtype(torch.uint8, scale=True),
         ]
     )
 
@@ -61,7 +67,7 @@ def train_classifier(
     fabric = make_fabric(params)
     fabric.seed_everything(seed, verbose=False)
     augment = _augmentation()
-    targets = torch.as_tensor(labels, dtype=torch.float32)
+    targets = torch.tensor(labels, dtype=torch.float32)
     batches = max(1, len(train) // params.classifier_batch)
     optimiser = torch.optim.AdamW(network.parameters(), lr=params.classifier_rate)
     rate = torch.optim.lr_scheduler.OneCycleLR(
@@ -79,7 +85,7 @@ def train_classifier(
         for chosen in torch.randperm(len(train))[: batches * params.classifier_batch].split(
             params.classifier_batch
         ):
-            rows = torch.as_tensor(train)[chosen]
+            rows = torch.tensor(train)[chosen]
             images = torch.stack([augment(image) for image in stack[rows]])
             logits = network(to_unit(images.to(fabric.device)))[:, 0]
             loss = F.binary_cross_entropy_with_logits(
