@@ -104,6 +104,7 @@ class Params(BaseModel):
     classifier_epochs: int = Field(12, ge=1, le=1000)
     classifier_batch: int = Field(32, ge=2, le=4096)
     classifier_rate: float = Field(1e-3, gt=0.0, lt=1.0)
+    classifier_blur: float = Field(0.0, ge=0.0, le=32.0)  # px, sigma; see lib.models.classifier
     colour_folds: int = Field(5, ge=1, le=20)  # folds of the RGB classifier that the raw arm needs
 
     # The translator

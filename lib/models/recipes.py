@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lib.data.dataset import Dataset
 from lib.models.calibration import calibrate
-from lib.models.classifier import FoldEnsemble, build_network, predict_logits
+from lib.models.classifier import FoldEnsemble, build_network, predict_logits, soften
 from lib.models.cyclegan import CycleGAN
 from lib.models.texture import texture_loss
 from lib.models.training import train_classifier
@@ -73,7 +73,8 @@ def fit_folds(dataset: Dataset, colour: str, name: str = "") -> FoldFit:
     params = dataset.params
     name = name or params.classifier
     rows = dataset.rows(params.source_domain, "train")
-    stack, labels = dataset.stack(rows, colour), rows["label"].to_numpy()
+    stack = soften(dataset.stack(rows, colour), params.classifier_blur)
+    labels = rows["label"].to_numpy()
     networks, calibrations, histories, tables = [], [], [], []
     for fold in range(params.folds if colour == "grey" else params.colour_folds):
         valid = np.flatnonzero(rows["fold"] == fold)
@@ -101,7 +102,7 @@ def fit_folds(dataset: Dataset, colour: str, name: str = "") -> FoldFit:
         networks.append(network)
         calibrations.append(calibration)
     return FoldFit(
-        FoldEnsemble(networks, calibrations),
+        FoldEnsemble(networks, calibrations, params.classifier_blur),
         pd.concat(histories, ignore_index=True),
         pd.concat(tables, ignore_index=True),
     )

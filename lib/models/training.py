@@ -40,7 +40,7 @@ def _augmentation() -> v2.Transform:
             ),
             # Exposure, focus and noise differ from one image to the next on any device.
             v2.ColorJitter(brightness=0.2, contrast=0.3),
-            v2.RandomApply([v2.GaussianBlur(7, sigma=(0.3, 2.0))], p=0.7),
+            v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.2))], p=0.5),
             v2.ToDtype(torch.float32, scale=True),
             v2.RandomApply([v2.GaussianNoise(sigma=0.05)], p=0.5),
             v2.ToDtype(torch.uint8, scale=True),
