@@ -50,12 +50,15 @@ lock:  ## write requirements.lock anew from pyproject.toml
 	  $$folder/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --extra dev --output-file requirements.lock pyproject.toml
 
-# The figures are in the notebooks.
+# Figures are in the notebooks; of the files, only the image sheets are kept. Real images are not
+# ours to keep: of a profile that reads any, tables, predictions and numbers alone.
+KEPT = results/reference/$(PROFILE)
 reference: reproduce  ## keep the results of PROFILE in results/reference
-	rm -rf results/reference/$(PROFILE)
-	mkdir -p results/reference/$(PROFILE)
-	cp -R $(RESULTS)/$(PROFILE)/[0-9]* $(RESULTS)/$(PROFILE)/*.json results/reference/$(PROFILE)/
-	rm -rf results/reference/$(PROFILE)/*/figures
+	rm -rf $(KEPT) && mkdir -p $(KEPT)
+	cp -R $(RESULTS)/$(PROFILE)/[0-9]* $(RESULTS)/$(PROFILE)/*.json $(KEPT)/
+	find $(KEPT)/*/figures -type f ! -name 'images_*.png' -delete
+	if grep -q '^data_kind' params/$(PROFILE).yaml; then rm -rf $(KEPT)/*.ipynb $(KEPT)/*/figures; fi
+	find $(KEPT) -type d -empty -delete
 
 clean:  ## remove all results except those in results/reference
 	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +
