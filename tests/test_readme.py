@@ -20,8 +20,8 @@ def test_every_row_says_what_its_images_are():
 
 
 def test_numbers_follow_the_kept_metrics(monkeypatch, tmp_path):
-    for profile in ("quick", "sperm"):
-        metrics = json.loads((REFERENCE / profile / "metrics.json").read_text())
+    for path in REFERENCE.glob("*/metrics.json"):
+        profile, metrics = path.parent.name, json.loads(path.read_text())
         for metric in metrics.values():
             metric.update(value=0.123, low=0.1, high=0.2)
         (tmp_path / profile).mkdir()

@@ -16,14 +16,17 @@ BLOCK = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- /results -->)", re.DOTALL
 
 
 def results_table() -> str:
-    """Markdown table: AUC and balanced accuracy of every arm of the kept profiles.
+    """Markdown table: AUC and balanced accuracy of every arm of the profiles that are kept.
 
     A comparison of arms is wherever untouched grey images were judged.
     """
     lines = ["| images | domain | arm | AUC | balanced accuracy | n |", "|---|---|---|---|---|---|"]
     for profile, kind in PROFILES.items():
+        kept = REFERENCE / profile / "metrics.json"
+        if not kept.is_file():
+            continue
         params = load_params(ROOT / "params" / f"{profile}.yaml")
-        metrics = json.loads((REFERENCE / profile / "metrics.json").read_text())
+        metrics = json.loads(kept.read_text())
         for grey in (name for name in metrics if name.endswith(".grey.auc")):
             start = grey.removesuffix("grey.auc")
             domain = start.split(".")[1]
