@@ -57,7 +57,7 @@ def _name_rows(column: Sequence[Axes], names: Sequence[str]) -> None:
 def _heading(name: str, width: float) -> str:
     """``name`` as figures print it, arms by their names, in lines of at most ``width`` inches."""
     printed = " −\N{NO-BREAK SPACE}".join(arm_name(part) for part in name.split(" - "))
-    return textwrap.fill(printed, max(8, int(width * 14)))
+    return textwrap.fill(printed, max(9, int(width * 14)), break_long_words=False)
 
 
 def _tight(sheet: Sheet, left: float = 0.0) -> None:
