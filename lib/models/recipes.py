@@ -16,7 +16,7 @@ from lib.models.calibration import calibrate
 from lib.models.classifier import FoldEnsemble, build_network, predict_logits, soften
 from lib.models.cyclegan import CycleGAN
 from lib.models.texture import texture_loss
-from lib.models.training import train_classifier
+from lib.models.training import make_fabric, train_classifier
 from lib.models.translation import train_translator
 from lib.params import Params
 from lib.store import Store
@@ -75,6 +75,7 @@ def fit_folds(dataset: Dataset, colour: str, name: str = "") -> FoldFit:
     rows = dataset.rows(params.source_domain, "train")
     stack = soften(dataset.stack(rows, colour), params.classifier_blur)
     labels = rows["label"].to_numpy()
+    device = make_fabric(params).device
     networks, calibrations, histories, tables = [], [], [], []
     for fold in range(params.folds if colour == "grey" else params.colour_folds):
         valid = np.flatnonzero(rows["fold"] == fold)
@@ -93,6 +94,7 @@ def fit_folds(dataset: Dataset, colour: str, name: str = "") -> FoldFit:
         weights, history = _stored(dataset.store, "classifiers", _CLASSIFIER_CODE, ingredients, fit)
         network = build_network(name, stack.shape[1], "")
         network.load_state_dict(weights)
+        network.to(device)
         logits = predict_logits(network, stack[torch.as_tensor(valid)])
         calibration = calibrate(logits, labels[valid])
         scores = 1.0 / (1.0 + np.exp(-calibration(logits)))
@@ -154,7 +156,7 @@ def fit_translator(
     weights, history = _stored(dataset.store, "translators", _TRANSLATOR_CODE, ingredients, fit)
     networks = CycleGAN(params, channels=1)
     networks.load_state_dict(weights)
-    return networks.eval(), history
+    return networks.to(make_fabric(params).device).eval(), history
 
 
 def weights_of(network: nn.Module) -> dict[str, np.ndarray]:

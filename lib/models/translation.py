@@ -77,6 +77,8 @@ def train_translator(
             )
         )
         optimisers.append(fabric.setup_optimizers(optimiser))
+    if isinstance(texture, nn.Module):
+        texture.to(fabric.device)
     pools = [ImagePool(params.pool_size, order) for _ in range(2)]
     weight = TextureWeight(params, steps)
     batches = zip(
