@@ -156,7 +156,7 @@ def test_ablation_judges_quality_against_the_truth_only(dataset, ensemble):
 def test_unframed_translation_is_cropped_to_the_embryo(dataset):
     """With a translator that changes nothing, the crop is that of framing, only less sharp."""
     rows = dataset.rows("ED1")
-    found = dataset.frames.set_index("id").loc[rows["id"], "found"].to_numpy()
+    found = dataset.frames.set_index("id").loc[rows["id"], "found"].to_numpy(copy=True)
     cropped = translate_unframed(Identity(), dataset, rows).float()[found]
     framed = dataset.stack(rows).float()[found]
     for a, b in zip(cropped, framed, strict=True):

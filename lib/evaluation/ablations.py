@@ -75,5 +75,5 @@ def translate_unframed(generator: Generator, dataset: Dataset, rows: pd.DataFram
         picture = image[0].numpy()
         if frame.found:
             picture = crop(picture, x, y, frame.radius * scale, p.field_of_view, p.image_size)
-        cropped.append(torch.tensor(picture))
+        cropped.append(torch.from_numpy(np.array(picture)))
     return torch.stack(cropped)[:, None]

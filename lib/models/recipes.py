@@ -74,7 +74,7 @@ def fit_folds(dataset: Dataset, colour: str, name: str = "") -> FoldFit:
     name = name or params.classifier
     rows = dataset.rows(params.source_domain, "train")
     stack = soften(dataset.stack(rows, colour), params.classifier_blur)
-    labels = rows["label"].to_numpy()
+    labels = rows["label"].to_numpy(copy=True)
     device = make_fabric(params).device
     networks, calibrations, histories, tables = [], [], [], []
     for fold in range(params.folds if colour == "grey" else params.colour_folds):
