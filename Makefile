@@ -10,10 +10,10 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint lock reference clean
+.PHONY: help setup reproduce claims claims-mutants test lint lock reference clean
 
 help:  ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 	@echo "  PROFILE=$(PROFILE)  parameter file in params/      DATA=$(DATA)  root of the real images"
 	@echo "  JOBS=$(JOBS)  notebooks at once      SNAKEMAKE_FLAGS='--profile slurm'  run on a cluster"
 
@@ -33,6 +33,12 @@ reproduce: setup  ## run all notebooks of PROFILE, write results/PROFILE
 	  --config profile=$(PROFILE) $(SNAKEMAKE_FLAGS) || { code=$$?; \
 	  test $$code = 2 || echo "stopped; SNAKEMAKE_FLAGS='--quiet rules' says more" >&2; exit $$code; }
 	@echo "$(RESULTS)/$(PROFILE) is up to date"
+
+claims: setup  ## judge the published claims by results/PROFILE (seconds; trains nothing)
+	@$(PYTHON) -m lib claims $(RESULTS)/$(PROFILE)
+
+claims-mutants: setup  ## spoil predictions and published figures: every time a verdict must change
+	@$(PYTHON) -m lib mutants $(RESULTS)/$(PROFILE)
 
 # The notebooks read each other's results, so they run in order, in a folder of their own.
 test: setup  ## run the test suite and the smoke notebooks
@@ -55,7 +61,7 @@ lock:  ## write requirements.lock anew from pyproject.toml
 KEPT = results/reference/$(PROFILE)
 reference: reproduce  ## keep the results of PROFILE in results/reference
 	rm -rf $(KEPT) && mkdir -p $(KEPT)
-	cp -R $(RESULTS)/$(PROFILE)/[0-9]* $(RESULTS)/$(PROFILE)/*.json $(KEPT)/
+	cp -R $(RESULTS)/$(PROFILE)/[0-9]* $(RESULTS)/$(PROFILE)/*.json $(RESULTS)/$(PROFILE)/claims.md $(KEPT)/
 	find $(KEPT)/*/figures -type f ! -name 'images_*.png' -delete
 	if grep -q '^data_kind' params/$(PROFILE).yaml; then rm -rf $(KEPT)/*.ipynb $(KEPT)/*/figures; fi
 	find $(KEPT) -type d -empty -delete

@@ -23,6 +23,8 @@ except Exception:
 
 rule all:
     input:
+        # Also where Snakemake has forgotten what it made: the plan takes stale stamps away.
+        [stamp_path(notebook, PROFILE) for notebook in PLAN.steps],
         metrics=FOLDER / "metrics.json",
         manifest=FOLDER / "manifest.json",
 

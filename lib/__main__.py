@@ -12,6 +12,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns 0, or 2 where what it was given cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m lib", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_claims(commands)
+    _add_mutants(commands)
+    _add_explain(commands)
     _add_notebook(commands)
     _add_collect(commands)
     _add_readme(commands)
@@ -26,6 +29,58 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 # Each command imports what it needs itself, so that --help answers at once.
+
+
+def _add_claims(commands: argparse._SubParsersAction) -> None:
+    def run(results: str, claims: str) -> None:
+        from lib.report.claims_report import summary, write_claims
+
+        print(summary(write_claims(results, claims)).to_string())
+        print(f"written: {results}/claims.md and claims.json")
+
+    parser = commands.add_parser(
+        "claims", help="judge all published claims by the kept predictions of a run"
+    )
+    parser.add_argument("results", help="results folder, as results/quick")
+    parser.add_argument("--claims", default="", help="claims file (default: params/claims.yaml)")
+    parser.set_defaults(command=run)
+
+
+def _add_mutants(commands: argparse._SubParsersAction) -> None:
+    def run(results: str) -> None:
+        from lib.report.claims import load_claims
+        from lib.report.evidence import read_evidence
+        from lib.report.mutants import run_mutants
+
+        outcomes, vacuous = run_mutants(load_claims(), read_evidence(results))
+        for outcome in outcomes:
+            print(f"{'caught ' if outcome.changed else 'ESCAPED'} {outcome.mutant}: "
+                  f"{len(outcome.changed)} claims change")  # fmt: skip
+        for claim in vacuous:
+            print(f"VACUOUS {claim}: no mutant changes its verdict")
+        escaped = [outcome.mutant for outcome in outcomes if not outcome.changed]
+        print(f"{len(outcomes) - len(escaped)} of {len(outcomes)} mutants caught")
+        if escaped or vacuous:
+            sys.exit(1)
+
+    parser = commands.add_parser(
+        "mutants", help="spoil predictions and published figures; every time a verdict must change"
+    )
+    parser.add_argument("results", help="results folder, as results/quick")
+    parser.set_defaults(command=run)
+
+
+def _add_explain(commands: argparse._SubParsersAction) -> None:
+    def run(figure: str) -> None:
+        from lib.report.explain import explain
+
+        print(explain(figure))
+
+    parser = commands.add_parser(
+        "explain", help="say where a figure comes from: table, predictions, weights, code, data"
+    )
+    parser.add_argument("figure", help="as results/quick/04_evaluation/figures/roc_ed1.png")
+    parser.set_defaults(command=run)
 
 
 def _add_notebook(commands: argparse._SubParsersAction) -> None:
@@ -65,7 +120,7 @@ def _add_readme(commands: argparse._SubParsersAction) -> None:
 
         write_readme()
 
-    parser = commands.add_parser("readme", help="write the results table of README.md anew")
+    parser = commands.add_parser("readme", help="write the tables of README.md anew")
     parser.set_defaults(command=run)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
-import random
 import re
 import shutil
 import time
@@ -15,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import torch
+from IPython import get_ipython
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
@@ -34,23 +32,11 @@ from lib.results import (
     replace_folder,
     write_atomically,
 )
+from lib.seeding import seed_everything
 from lib.store import Store
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "lightning-fabric")
 SCREEN_DPI = 96  # of the picture shown in the notebook
-
-
-def seed_everything(seed: int, threads: int) -> None:
-    """Seed Python, NumPy and torch, fix the number of threads, ask for deterministic kernels."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - libraries still draw from it
-    torch.manual_seed(seed)
-    torch.set_num_threads(threads)
-    # CUDA has no deterministic backward of some resampling layers: torch warns there and goes on.
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.backends.cudnn.benchmark = False
 
 
 def resolve_device(wanted: str) -> torch.device:
@@ -96,6 +82,7 @@ class Run:
         self._partial = self._results / f".{notebook}.partial"
         self._metrics: dict[str, dict[str, float | int | None]] = {}
         self._parents: dict[str, str] = {}
+        self._figures: dict[str, int | None] = {}
         self._started = time.time()
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
@@ -103,6 +90,8 @@ class Run:
     def figure(self, figure: Figure, drawn: pd.DataFrame, name: str) -> None:
         """Keep a figure as PNG and SVG with the table it was drawn from, show it, close it."""
         stem = self._path("figures", name)
+        shell = get_ipython()
+        self._figures[name] = shell.execution_count if shell else None
         stem.parent.mkdir(exist_ok=True)
         picture = save_figure(figure, drawn, stem)[0]
         display(Image(picture.read_bytes(), width=round(figure.get_figwidth() * SCREEN_DPI)))
@@ -168,11 +157,12 @@ class Run:
             "lock": file_digest(ROOT / LOCK),
             "seconds": round(time.time() - self._started, 1),
             "parents": dict(sorted(self._parents.items())),
+            "store": sorted(self.store.used),
+            "figures": self._figures,  # the cell that drew each
             "files": file_digests(self._partial),
         }
         write_atomically(self._partial / RECORD, (json.dumps(record, indent=1) + "\n").encode())
         replace_folder(self._partial, self._results / self.notebook)
-        return Finished(self.notebook, self._results / self.notebook)
         return Finished(self.notebook, self._results / self.notebook)
 
     def _path(self, kind: str, name: str) -> Path:

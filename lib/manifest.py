@@ -10,13 +10,14 @@ from lib.keys import file_digest
 from lib.notebooks import notebook_paths
 from lib.params import load_params
 from lib.paths import LOCK, ROOT, results_root, stamp_path
+from lib.report.claims_report import write_claims
 from lib.results import METRICS, Finished, file_digests, git_commit, write_atomically
 
 MANIFEST = "manifest.json"
 
 
 def collect(profile: str, data: str) -> None:
-    """Write ``metrics.json`` (all metrics, sorted) and ``manifest.json`` of a profile.
+    """Write ``metrics.json`` (all metrics, sorted), ``manifest.json`` and the claims of a profile.
 
     ``data`` is the fingerprint of the images.
 
@@ -53,6 +54,7 @@ def collect(profile: str, data: str) -> None:
         "files": dict(sorted(files.items())),
     }
     _write_json(folder / MANIFEST, manifest)
+    write_claims(folder)
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -23,8 +23,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         upsampling="transposed",
         pool_size=0,
         translator_batch=1,
+        translator_flips=False,
         translator_rate=2e-4,
         rate_decay_start=1.0,
+        average_weights=False,
         adversarial_weight=1.0,
         cycle_weight=1.0,
         identity_weight=1.0,
@@ -33,7 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         texture_weight=1.0,
         texture_final_weight=0.1,
     ),
-    # Zhu et al. 2017: cycle 10, identity 5, image pool, reflection, rate to zero at the end.
+    # Zhu et al. 2017: cycle 10, identity 5, image pool, reflection, flips, rate to zero at the end.
     "reference": dict(
         base_filters=64,
         blocks=9,
@@ -41,8 +43,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         upsampling="resize",
         pool_size=50,
         translator_batch=1,
+        translator_flips=True,
         translator_rate=2e-4,
         rate_decay_start=0.5,
+        average_weights=False,
         adversarial_weight=1.0,
         cycle_weight=10.0,
         identity_weight=5.0,
@@ -115,12 +119,14 @@ class Params(BaseModel):
     upsampling: Literal["transposed", "resize"] = "resize"
     pool_size: int = Field(50, ge=0, le=10_000)  # images
     translator_batch: int = Field(1, ge=1, le=1024)
+    translator_flips: bool = True  # mirror images left to right at random
     translator_rate: float = Field(2e-4, gt=0.0, lt=1.0)
     translator_steps: int = Field(500, ge=1)
     rate_decay_start: float = Field(0.5, ge=0.0, le=1.0)  # share of the steps before the decay
+    average_weights: bool = False  # generators: a mean over the steps, see lib.models.translation
     adversarial_weight: float = Field(1.0, ge=0.0)
     cycle_weight: float = Field(10.0, ge=0.0)
-    identity_weight: float = Field(5.0, ge=0.0)
+    identity_weight: float = Field(5.0, ge=0.0)  # 0 skips its passes, a third of the work
     texture_loss: Literal["none", "efficientnet", "classifier", "gram", "gradient", "mind"] = (
         "classifier"
     )
@@ -131,7 +137,8 @@ class Params(BaseModel):
     texture_final_weight: float = Field(0.1, ge=0.0)  # linear rule
     texture_bound: float = Field(0.1, gt=0.0)  # constrained rule, in units of the loss
     texture_strong_weight: float = Field(30.0, gt=0.0)  # the "too strong" ablation
-    ablation_steps: int = Field(300, ge=1)  # the "without framing" ablation
+    ablation_steps: int = Field(300, ge=1)  # the ablations that are known to fail
+    prior_stress: bool = False  # translators for other shares of positives, in notebook 04
     transductive: bool = False  # True: the translator also trains on the evaluated images
 
     # The controls

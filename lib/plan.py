@@ -44,7 +44,7 @@ def make_plan(profile: str, root: Path = ROOT) -> Plan:
     """Plan the run of ``profile``.
 
     A stamp of another key, or one whose results are gone, is taken away. Where the first notebook
-    will run, the images are checked before.
+    will run, images, networks and their pretrained weights are checked before.
 
     Raises
     ------
@@ -70,6 +70,9 @@ def make_plan(profile: str, root: Path = ROOT) -> Plan:
             stamp.unlink()
     if not stamp_path(next(iter(steps)), profile).is_file():
         split_table(source.table(), params.folds, params.holdout_shares, params.seed)
+        from lib.models.classifier import check_networks  # timm takes seconds to import
+
+        check_networks(params)
     return Plan(params, data, steps)
 
 

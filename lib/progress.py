@@ -13,6 +13,13 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 LINE_SECONDS = 10.0  # at most one plain line in this time
+_silent = False
+
+
+def silence() -> None:
+    """Show no progress in this process from here on."""
+    global _silent
+    _silent = True
 
 
 def progress(iterable: Iterable[Item], total: int | None = None, label: str = "") -> Iterator[Item]:
@@ -24,6 +31,9 @@ def progress(iterable: Iterable[Item], total: int | None = None, label: str = ""
     """
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)
+    if _silent:
+        yield from iterable
+        return
     if _headless():
         yield from _lines(iterable, total, label)
         return

@@ -34,6 +34,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self._code: dict[tuple[str, ...], str] = {}  # as imported: it stays until the next start
+        self.used: set[str] = set()  # files read or written, relative to the folder
 
     def key(self, stage: str, code: Iterable[str] = TRAINING_CODE, /, **ingredients: Any) -> str:
         """SHA-256 of stage, ingredients, source code and lock file."""
@@ -52,6 +53,10 @@ class Store:
         """Where the result of these ingredients is kept, whether it exists yet or not."""
         return self.folder / stage / f"{self.key(stage, code, **ingredients)}{suffix}"
 
+    def _use(self, path: Path) -> Path:
+        self.used.add(path.relative_to(self.folder).as_posix())
+        return path
+
     def weights(
         self,
         stage: str,
@@ -60,7 +65,7 @@ class Store:
         code: Iterable[str] = TRAINING_CODE,
     ) -> dict[str, torch.Tensor]:
         """Tensors by name, on the CPU; the file carries the ingredients in its header."""
-        path = self.path(stage, ingredients, code)
+        path = self._use(self.path(stage, ingredients, code))
         if path.is_file():
             try:
                 return read_tensors(path)[0]
@@ -88,7 +93,7 @@ class Store:
         code: Iterable[str] = TRAINING_CODE,
     ) -> pd.DataFrame:
         """A table (CSV, numbers in full precision, without its index), as a training history."""
-        path = self.path(stage, ingredients, code, ".csv")
+        path = self._use(self.path(stage, ingredients, code, ".csv"))
         if path.is_file():
             try:
                 return _read_table(path)

@@ -9,6 +9,7 @@ from lib.models.cyclegan import (
     CycleGAN,
     Generator,
     ImagePool,
+    PackedConvolution,
     PatchDiscriminator,
     ResizeConvolution,
     adversarial_loss,
@@ -35,7 +36,7 @@ def test_seed_generator_has_the_published_layers():
     assert count(generator) == expected
     convolutions = [m for m in generator.modules() if isinstance(m, nn.Conv2d)]
     assert {m.padding_mode for m in convolutions} == {"zeros"}
-    assert not any(m.affine for m in generator.modules() if isinstance(m, nn.InstanceNorm2d))
+    assert not any(m.affine for m in generator.modules() if isinstance(m, nn.GroupNorm))
     transposed = [m for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
     assert len(transposed) == 2
 
@@ -78,10 +79,10 @@ def test_resize_upsampling_prints_no_checkerboard():
         generator = Generator(1, 8, 1, "reflect", upsampling)
         # Instance norm of a flat map is 0; without it the upsampling itself is seen.
         for name, module in list(generator.body.named_children()):
-            if isinstance(module, nn.InstanceNorm2d):
+            if isinstance(module, nn.GroupNorm):
                 setattr(generator.body, name, nn.Identity())
         for module in generator.modules():
-            if isinstance(module, nn.InstanceNorm2d):
+            if isinstance(module, nn.GroupNorm):
                 module.forward = lambda x: x
         inner = generator(torch.full((1, 1, 64, 64), 0.5))[0, 0, 24:40, 24:40]
         return float(inner.detach().std())
@@ -153,3 +154,29 @@ def test_weights_start_from_the_published_spread():
     weights = torch.cat([m.weight.flatten() for m in convolutions])
     assert weights.std().item() == pytest.approx(0.02, rel=0.02)
     assert F.l1_loss(weights.mean(), torch.zeros(())).item() < 1e-3
+
+
+@pytest.mark.parametrize("padding", ["reflect", "zeros"])
+@pytest.mark.parametrize(("inputs", "outputs"), [(16, 1), (3, 5)])
+def test_packed_convolution_is_the_plain_one(inputs, outputs, padding):
+    torch.manual_seed(0)
+    shape = dict(padding=3, padding_mode=padding)
+    plain = nn.Conv2d(inputs, outputs, 7, **shape)
+    packed = PackedConvolution(inputs, outputs, 7, **shape)
+    packed.load_state_dict(plain.state_dict())
+    a = torch.randn(2, inputs, 24, 16, requires_grad=True)
+    b = a.detach().clone().requires_grad_()
+    torch.testing.assert_close(packed(a), plain(b), atol=1e-5, rtol=1e-5)
+    packed(a).square().sum().backward()
+    plain(b).square().sum().backward()
+    torch.testing.assert_close(a.grad, b.grad, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(packed.weight.grad, plain.weight.grad, atol=1e-3, rtol=1e-4)
+
+
+def test_without_identity_the_other_images_are_the_same():
+    networks = CycleGAN(Params(base_filters=4, blocks=1)).eval()
+    target, source = torch.rand(2, 2, 1, 16, 16) * 2 - 1
+    every, fewer = (networks.translate_both(target, source, flag) for flag in (True, False))
+    assert set(every) - set(fewer) == {"same_source", "same_target"}
+    for name, image in fewer.items():
+        torch.testing.assert_close(image, every[name], atol=1e-5, rtol=1e-5)

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from lib import experiment
-from lib.experiment import resolve_device, seed_everything, start
+from lib.experiment import resolve_device, start
 from lib.keys import file_digest
 from lib.params import InputError
+from lib.seeding import seed_everything
 
 
 @pytest.fixture

@@ -3,12 +3,20 @@
 import json
 
 from lib.paths import ROOT
+from lib.report.claims import load_claims
+from lib.report.judgement import judge
 from lib.report.readme import REFERENCE, filled, results_table
 
 
 def test_results_table_is_that_of_the_kept_results():
     text = (ROOT / "README.md").read_text()
     assert filled(text) == text, "run `python -m lib readme`"
+
+
+def test_kept_verdicts_are_those_of_the_claims_file():
+    kept = json.loads((REFERENCE / "quick" / "claims.json").read_text())
+    again = [v.as_dict() for v in judge(load_claims(), None) if v.rung == "arithmetic"]
+    assert [v for v in kept if v["rung"] == "arithmetic"] == again, "make reference PROFILE=quick"
 
 
 def test_every_row_says_what_its_images_are():

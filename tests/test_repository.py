@@ -23,7 +23,7 @@ REFERENCE = ROOT / "results" / "reference" / "smoke"
 
 # A module imports from its own level or below. What stands beside the levels starts or runs them.
 LEVELS = {"data": 1, "models": 2, "evaluation": 3, "report": 4}
-BASE = {"params", "paths", "keys", "results", "store", "progress", "notebooks"}
+BASE = {"seeding", "params", "paths", "keys", "results", "store", "progress", "notebooks"}
 TOP = 5
 
 

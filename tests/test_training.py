@@ -6,9 +6,14 @@ import timm
 import torch
 
 from lib.models import texture
-from lib.models.classifier import build_network, predict_logits, to_unit
+from lib.models.classifier import build_network, check_networks, predict_logits, to_unit
 from lib.models.training import DivergedError, train_classifier
-from lib.models.translation import linear_decay, train_translator, translate
+from lib.models.translation import (
+    linear_decay,
+    polynomial_average,
+    train_translator,
+    translate,
+)
 from lib.params import InputError, Params
 
 TINY = dict(
@@ -123,6 +128,32 @@ def test_decay_is_flat_then_linear_to_zero():
     assert linear_decay(0, 10, 0.0) == 1.0
 
 
+def test_average_weighs_every_step_by_its_number():
+    from torch.optim.swa_utils import AveragedModel
+
+    layer = torch.nn.Linear(1, 1, bias=False)
+    averaged = AveragedModel(layer, multi_avg_fn=polynomial_average)
+    steps = torch.arange(1, 21, dtype=torch.float)
+    values = torch.randn(20)
+    for value in values:
+        layer.weight.data.fill_(value)
+        averaged.update_parameters(layer)
+    expected = (steps * values).sum() / steps.sum()
+    torch.testing.assert_close(averaged.module.weight[0, 0], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_averaging_changes_what_is_returned_and_not_the_training():
+    target, _ = blobs(8, 0, dark=True)
+    source, _ = blobs(8, 1)
+    last, plain = train_translator(target, source, None, Params(**TINY), 6, seed=0)
+    mean, history = train_translator(
+        target, source, None, Params(**TINY, average_weights=True), 6, seed=0
+    )
+    assert history.equals(plain)
+    assert not torch.equal(last.to_source.last.weight, mean.to_source.last.weight)
+    assert torch.equal(last.judge_source.body[0].weight, mean.judge_source.body[0].weight)
+
+
 def test_translate_equals_one_image_at_a_time():
     stack, _ = blobs(5, 0)
     torch.manual_seed(0)
@@ -184,3 +215,17 @@ def test_weights_that_cannot_be_downloaded_are_named(monkeypatch):
     monkeypatch.setattr(module.timm, "create_model", offline)
     with pytest.raises(InputError, match="pretrained weights cannot be had"):
         build_network("test_resnet", 1, "timm")
+
+
+def test_networks_are_checked_before_a_run(tmp_path):
+    missing = str(tmp_path / "none.safetensors")
+    small = dict(classifier="test_resnet")
+    check_networks(Params(**small))
+    with pytest.raises(InputError, match=r"none\.safetensors"):
+        check_networks(Params(**small, classifier_weights=missing))
+    with pytest.raises(InputError, match=r"none\.safetensors"):
+        check_networks(
+            Params(**small, texture_loss="efficientnet", texture_network_weights=missing)
+        )
+    with pytest.raises(InputError, match="resnet51x"):
+        check_networks(Params(**small, compared_classifiers="resnet51x"))

@@ -9,6 +9,7 @@ import pandas as pd
 from torch import Tensor
 
 from lib.data.images import load_stack
+from lib.data.interface import STRUCTURES
 from lib.data.sources import Source, open_source
 from lib.params import InputError, Params
 from lib.results import Finished
@@ -64,6 +65,20 @@ class Dataset:
             own = self.frames.set_index("id").loc[ids].reset_index()
             frames = self.source.frames_through(own, device)
         return self._load(self.source.through(device), device, ids, "grey", frames)
+
+    def structures(self, rows: pd.DataFrame) -> Tensor:
+        """Truth masks of ``interface.STRUCTURES``, bool (N, K, size, size), registered likewise.
+
+        Raises
+        ------
+        InputError
+            They are not known.
+        """
+        frames = self.frames if len(self.frames) else None
+        masks = self._load(
+            self.source.structures(), "structures", rows["id"].tolist(), "rgb", frames
+        )
+        return masks[:, : len(STRUCTURES)] > 127
 
     def has_truth(self, domain: str) -> bool:
         """Whether images of ``domain`` can also be had by the source's device."""

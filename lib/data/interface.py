@@ -12,6 +12,7 @@ import pandas as pd
 
 from lib.params import InputError
 
+STRUCTURES = ("cavity", "icm")  # what carries the diagnosis of a blastocyst
 COLUMNS = ["id", "domain", "label", "group", "sha256", "width", "height", "mode"]
 
 
@@ -20,11 +21,13 @@ class Source(ABC):
 
     ``excluded`` (id, domain, reason) counts what was found but cannot be used; it is complete once
     `table` has been called. ``truth_domains`` are the domains whose images can also be had through
-    the device of the source domain (see `through`): the oracle.
+    the device of the source domain (see `through`): the oracle. ``has_structures``: whether truth
+    masks can be had (see `structures`).
     """
 
     excluded: pd.DataFrame
     truth_domains: tuple[str, ...] = ()
+    has_structures: bool = False
 
     @abstractmethod
     def table(self) -> pd.DataFrame:
@@ -61,6 +64,18 @@ class Source(ABC):
             The truth is not known: nobody photographed these objects twice.
         """
         raise InputError(f"No image of this source was also taken by {device}; skip the oracle.")
+
+    def structures(self) -> Source:
+        """View of this source in which every image is the truth mask of `STRUCTURES`.
+
+        uint8 (H, W, 3), 255 inside; the last channel is empty.
+
+        Raises
+        ------
+        InputError
+            Nobody has drawn these structures.
+        """
+        raise InputError("The structures of these images are not known; skip what needs them.")
 
     def frames_through(self, frames: pd.DataFrame, device: str) -> pd.DataFrame:
         """Frame table of the same crops in the photographs by ``device``; the same, unless said."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lib.data.interface import COLUMNS, ImageCache, Source, check_table
-from lib.data.optics import DEVICES, photograph
+from lib.data.interface import COLUMNS, STRUCTURES, ImageCache, Source, check_table
+from lib.data.optics import DEVICES, Photographs, photograph
 from lib.data.phantom import grow
 from lib.params import InputError, Params
 
@@ -33,6 +33,7 @@ class PhantomSource(Source):
             _check_device(domain)
         self.excluded = pd.DataFrame(columns=["id", "domain", "reason"])
         self.truth_domains = domains
+        self.has_structures = True
         self._params = params
         first = (params.seed % RUNS) * len(domains) * BLOCK
         self._ids = [
@@ -91,6 +92,9 @@ class PhantomSource(Source):
         _check_device(device)
         return _OtherDevice(self, device)
 
+    def structures(self) -> Source:
+        return _Structures(self)
+
     def frames_through(self, frames: pd.DataFrame, device: str) -> pd.DataFrame:
         """Frame table of the same crops in the photographs by ``device``.
 
@@ -108,6 +112,13 @@ class PhantomSource(Source):
         radius = scale * frames["radius"].where(sure, here["radius"])
         return frames.assign(x=x, y=y, radius=radius, found=True)
 
+    def take(self, ids: Sequence[str], device: str) -> Photographs:
+        """Photographs of phantoms by one device, with all that is known of them."""
+        seeds = np.array([int(id.split("/")[1]) for id in ids])
+        width = self._params.phantom_width
+        embryos = grow(seeds, width, self._params.positive_share)
+        return photograph(embryos, seeds, device, width)
+
     def _photograph(self, ids: Sequence[str], device: str | None) -> dict[str, np.ndarray]:
         images = {}
         by_device: dict[str, list[str]] = {}
@@ -116,10 +127,7 @@ class PhantomSource(Source):
                 raise InputError(f"{id}: no such phantom. Take ids from the image table.")
             by_device.setdefault(device or id.split("/")[0], []).append(id)
         for name, group in by_device.items():
-            seeds = np.array([int(id.split("/")[1]) for id in group])
-            width = self._params.phantom_width
-            embryos = grow(seeds, width, self._params.positive_share)
-            taken = photograph(embryos, seeds, name, width)
+            taken = self.take(group, name)
             for row, id in enumerate(group):
                 images[id] = taken.images[row].copy()
                 self._cache.put((id, name), images[id])
@@ -155,3 +163,32 @@ class _OtherDevice(Source):
     def fingerprint(self) -> str:
         both = self._phantoms.fingerprint() + self._device
         return hashlib.sha256(both.encode()).hexdigest()
+
+
+class _Structures(Source):
+    """Truth masks of a `PhantomSource`, as its own devices would see them."""
+
+    def __init__(self, phantoms: PhantomSource) -> None:
+        self.excluded = phantoms.excluded
+        self._phantoms = phantoms
+
+    def table(self) -> pd.DataFrame:
+        return self._phantoms.table()
+
+    def read_many(self, ids: Sequence[str]) -> list[np.ndarray]:
+        by_device: dict[str, list[str]] = {}
+        for id in ids:
+            by_device.setdefault(id.split("/")[0], []).append(id)
+        found = {}
+        for device, group in by_device.items():
+            for start in range(0, len(group), _BATCH):
+                part = group[start : start + _BATCH]
+                masks = self._phantoms.take(part, device).masks
+                for row, id in enumerate(part):
+                    layers = [masks[name][row] for name in STRUCTURES]
+                    image = np.stack([*layers, np.zeros_like(layers[0])], axis=-1)
+                    found[id] = image.astype(np.uint8) * 255
+        return [found[id] for id in ids]
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(f"{self._phantoms.fingerprint()} structures".encode()).hexdigest()

@@ -6,7 +6,7 @@ translator of the scene.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,13 +25,15 @@ from lib.models.translation import translate
 
 @dataclass(frozen=True)
 class Scene:
-    """What an arm may use: the evaluated images, the source's training images, the translators.
+    """What an arm may use: the evaluated images, all training images, classifiers, translators.
 
-    ``translators`` maps an arm to the generator that it sends images through.
+    ``classifiers`` are those of ``recipes.fit_classifiers``; ``translators`` maps an arm to the
+    generator that it sends images through.
     """
 
     dataset: Dataset
     rows: pd.DataFrame
+    classifiers: Mapping[str, FoldEnsemble]
     translators: Mapping[str, Generator] = field(default_factory=dict)
 
     def grey(self) -> Tensor:
@@ -43,25 +45,75 @@ class Scene:
         params = self.dataset.params
         return self.dataset.stack(self.dataset.rows(params.source_domain, "train"))
 
+    def unlabelled(self) -> Tensor:
+        """Images of the evaluated domain that an arm may adapt to, without their labels.
 
-CONTROLS: dict[str, Callable[[Scene], Tensor]] = {
-    "raw": lambda scene: scene.dataset.stack(scene.rows, "rgb"),
-    "grey": Scene.grey,
-    "histogram": lambda scene: histogram_match(scene.grey(), scene.reference()),
-    "fda": lambda scene: fourier_adapt(
-        scene.grey(), scene.reference(), scene.dataset.params.fda_beta
+        Those that a translator sees: its training part, or all of it in a transductive run.
+        """
+        part = "" if self.dataset.params.transductive else "train"
+        return self.dataset.stack(self.dataset.rows(self.rows["domain"].iloc[0], part))
+
+
+# What an arm shows, and the classifier it shows it to.
+Arm = tuple[Tensor, FoldEnsemble]
+
+CONTROLS: dict[str, Callable[[Scene], Arm]] = {
+    "raw": lambda scene: (scene.dataset.stack(scene.rows, "rgb"), scene.classifiers["rgb"]),
+    "grey": lambda scene: (scene.grey(), scene.classifiers["grey"]),
+    "recalibrated": lambda scene: (
+        scene.grey(),
+        scene.classifiers["grey"].with_matched_thresholds(scene.unlabelled()),
+    ),
+    "adabn": lambda scene: (
+        scene.grey(),
+        scene.classifiers["grey"].with_target_statistics(scene.unlabelled()),
+    ),
+    "augmented": lambda scene: (scene.grey(), scene.classifiers["augmented"]),
+    "histogram": lambda scene: (
+        histogram_match(scene.grey(), scene.reference()),
+        scene.classifiers["grey"],
+    ),
+    "fda": lambda scene: (
+        fourier_adapt(scene.grey(), scene.reference(), scene.dataset.params.fda_beta),
+        scene.classifiers["grey"],
     ),
 }
 
 
-def show_arms(scene: Scene) -> dict[str, Tensor]:
-    """Stack of every arm: controls, translators, and the oracle where the truth is known."""
-    stacks = {arm: make(scene) for arm, make in CONTROLS.items()}
+def home_predictions(holdout: pd.DataFrame, arms: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Arm to the predictions of its classifier on the source hold-out.
+
+    ``holdout`` is that prediction table of notebook 02, where an arm is a classifier.
+    """
+    tables = dict(list(combine_folds(holdout).groupby("arm")))
+    names = {"raw": "rgb", "augmented": "augmented"}
+    return {arm: tables[names.get(arm, "grey")] for arm in arms}
+
+
+def show_arms(scene: Scene) -> dict[str, Arm]:
+    """Every arm: controls, translators, and the oracle where the truth is known."""
+    shown = {arm: make(scene) for arm, make in CONTROLS.items()}
+    judge = scene.classifiers["grey"]
     for arm, generator in scene.translators.items():
-        stacks[arm] = translate(generator, scene.grey())
+        shown[arm] = translate(generator, scene.grey()), judge
     if scene.dataset.has_truth(scene.rows["domain"].iloc[0]):
-        stacks["oracle"] = scene.dataset.truth(scene.rows)
-    return stacks
+        shown["oracle"] = scene.dataset.truth(scene.rows), judge
+    return shown
+
+
+def predict_arms(
+    shown: Mapping[str, Arm], rows: pd.DataFrame, seed: int
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Prediction table of all arms, and the frozen threshold of each arm's classifier."""
+    tables = [predict(judge, stack, rows, arm, seed) for arm, (stack, judge) in shown.items()]
+    frozen = {arm: judge.threshold for arm, (_, judge) in shown.items()}
+    return pd.concat(tables, ignore_index=True), frozen
+
+
+def threshold_table(domain: str, frozen: Mapping[str, float]) -> pd.DataFrame:
+    """The frozen thresholds as a table that is kept beside the predictions of ``domain``."""
+    rows = [dict(domain=domain, arm=arm, threshold=threshold) for arm, threshold in frozen.items()]
+    return pd.DataFrame(rows)
 
 
 def predict(

@@ -18,7 +18,6 @@ import torch
 from statsmodels.stats.proportion import proportion_confint
 from torch import Tensor
 
-from lib.models.calibration import choose_threshold
 from lib.params import InputError
 
 METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "kappa")
@@ -74,29 +73,6 @@ def confusion(label: Any, score: Any, threshold: float) -> np.ndarray:
     """Counts, (2, 2): rows are true labels 0 and 1, columns called 0 and 1."""
     called = (np.asarray(score) >= threshold).astype(int)
     return sklearn.metrics.confusion_matrix(np.asarray(label), called, labels=[0, 1])
-
-
-def protocol_thresholds(validation: pd.DataFrame, judged: pd.DataFrame) -> dict[str, float]:
-    """Threshold of each protocol of ``PROTOCOLS``, from two prediction tables.
-
-    Parameters
-    ----------
-    validation
-        Predictions on the source domain's validation images.
-    judged
-        Predictions on the images that are evaluated.
-
-    Raises
-    ------
-    InputError
-        A table holds one class only.
-    """
-    thresholds = {}
-    for protocol, table in zip(PROTOCOLS, (validation, judged), strict=True):
-        label, score = table["label"].to_numpy(), table["score"].to_numpy()
-        check_two_classes(label)
-        thresholds[protocol] = choose_threshold(label, score)
-    return thresholds
 
 
 def reliability(label: Any, score: Any, bins: int = 10) -> pd.DataFrame:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 import statsmodels.stats.contingency_tables
+from statsmodels.stats.multitest import multipletests
 
 from lib.evaluation.bootstrap import LEVEL, WeightedSample, bootstrap, number_groups, resample
 from lib.evaluation.metrics import METRICS, check_two_classes
@@ -63,8 +64,8 @@ def metric_intervals(
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n", "groups"])
 
 
-def _aligned(*tables: pd.DataFrame) -> list[pd.DataFrame]:
-    """The tables in one order of rows.
+def aligned(*tables: pd.DataFrame) -> list[pd.DataFrame]:
+    """The tables in one order of rows, so that row i is the same image in each.
 
     Raises
     ------
@@ -99,7 +100,7 @@ def paired_difference(
     InputError
         The arms do not share their images; one class or one group only.
     """
-    tables = _aligned(predictions_a, predictions_b)
+    tables = aligned(predictions_a, predictions_b)
     numbers, groups = number_groups(tables[0])
     column = METRICS.index(metric)
     a = WeightedSample(tables[0], threshold_a, numbers)
@@ -132,7 +133,7 @@ def gap_closed(
     InputError
         The arms do not share their images; one class or one group only.
     """
-    tables = _aligned(raw, arm, oracle)
+    tables = aligned(raw, arm, oracle)
     numbers, groups = number_groups(tables[0])
     # No threshold enters the AUC.
     samples = [WeightedSample(table, np.inf, numbers) for table in tables]
@@ -239,6 +240,16 @@ def mcnemar(correct_a: Any, correct_b: Any) -> dict[str, float]:
     table = [[np.sum(a & b), np.sum(a & ~b)], [np.sum(~a & b), np.sum(~a & ~b)]]
     result = statsmodels.stats.contingency_tables.mcnemar(table, exact=True)
     return dict(only_a=int(table[0][1]), only_b=int(table[1][0]), p=float(result.pvalue))
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """P values corrected for the number of comparisons in one table (Holm 1979); NaN stays NaN."""
+    given = np.asarray(p_values, dtype=float)
+    corrected = np.full(given.shape, np.nan)
+    known = np.isfinite(given)
+    if known.any():
+        corrected[known] = multipletests(given[known], method="holm")[1]
+    return corrected
 
 
 def fold_summary(values: Sequence[float]) -> dict[str, float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_curve
 
@@ -36,12 +37,15 @@ def choose_threshold(labels: np.ndarray, scores: np.ndarray) -> float:
 class Calibration:
     """Platt's logistic map from a logit to a probability, and the frozen decision threshold.
 
-    ``threshold`` is a calibrated logit.
+    ``threshold`` is a calibrated logit; ``called_positive`` the share of the validation images at
+    or above it; ``temperature`` the alternative to Platt's map that notebook 02 compares it with.
     """
 
     slope: float
     offset: float
     threshold: float
+    called_positive: float
+    temperature: float
 
     def __call__(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated logits, same shape."""
@@ -52,4 +56,32 @@ def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
     """Fit Platt scaling (Platt 1999) and choose the threshold on validation logits (N,)."""
     fit = LogisticRegression(C=1e4).fit(logits[:, None], labels)
     slope, offset = float(fit.coef_[0, 0]), float(fit.intercept_[0])
-    return Calibration(slope, offset, choose_threshold(labels, slope * logits + offset))
+    scores = slope * logits + offset
+    threshold = choose_threshold(labels, scores)
+    called = float(np.mean(scores >= threshold))
+    return Calibration(slope, offset, threshold, called, fit_temperature(logits, labels))
+
+
+def match_called(calibration: Calibration, logits: np.ndarray) -> Calibration:
+    """Move the threshold so that the same share of ``logits`` (N,) is called positive as of the
+    validation images.
+
+    Needs images of the target domain but no label of theirs. It is right where the score is
+    shifted and the share of positives is not; where that share differs, so will the calls.
+    """
+    scores = calibration(logits)
+    threshold = float(np.quantile(scores, 1.0 - calibration.called_positive))
+    return replace(calibration, threshold=threshold)
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature whose quotient ``logits / t`` has the least log loss (Guo et al. 2017).
+
+    One number less than Platt's map: it cannot move the scores to one side.
+    """
+    signs = np.where(np.asarray(labels) == 1, 1.0, -1.0)
+
+    def loss(log_temperature: float) -> float:
+        return float(np.logaddexp(0.0, -signs * logits * np.exp(-log_temperature)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-4.0, 4.0), method="bounded").x))

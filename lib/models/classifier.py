@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from lib.models.calibration import Calibration
-from lib.params import InputError
+from lib.models.calibration import Calibration, match_called
+from lib.params import InputError, Params
 
 
 def build_network(name: str, channels: int, weights: str, classes: int = 1) -> nn.Module:
@@ -66,6 +67,21 @@ def build_network(name: str, channels: int, weights: str, classes: int = 1) -> n
             f"{path}: not the weights of '{name}' ({type(error).__name__}: "
             f"{str(error).splitlines()[0]}). Use a safetensors file saved from this network."
         ) from error
+
+
+def check_networks(params: Params) -> None:
+    """Build every named network once, with its pretrained weights, so that nothing fails later.
+
+    Raises
+    ------
+    InputError
+        As ``build_network``.
+    """
+    names = [params.classifier, *params.compared_classifiers.split(",")]
+    for name in filter(None, names):
+        build_network(name, 3, params.classifier_weights)
+    if params.texture_loss == "efficientnet":
+        build_network(params.texture_network, 3, params.texture_network_weights)
 
 
 def _head(network: nn.Module) -> set[str]:
@@ -132,3 +148,35 @@ class FoldEnsemble:
             for network, calibration in zip(self.networks, self.calibrations, strict=True)
         ]
         return 1.0 / (1.0 + np.exp(-np.stack(logits)))
+
+    def with_target_statistics(self, stack: Tensor) -> FoldEnsemble:
+        """The same networks with the batch-norm statistics of a uint8 stack (N, C, H, W).
+
+        AdaBN (Li et al. 2016, arXiv:1603.04779): weights, calibration and thresholds stay, no label
+        is used. Networks without batch norm are left as they are.
+        """
+        networks = [_normalise_by(network, soften(stack, self.blur)) for network in self.networks]
+        return replace(self, networks=networks)
+
+    def with_matched_thresholds(self, stack: Tensor) -> FoldEnsemble:
+        """The same networks, thresholds moved as ``calibration.match_called`` does by a stack."""
+        soft = soften(stack, self.blur)
+        calibrations = [
+            match_called(calibration, predict_logits(network, soft))
+            for network, calibration in zip(self.networks, self.calibrations, strict=True)
+        ]
+        return replace(self, calibrations=calibrations)
+
+
+@torch.inference_mode()
+def _normalise_by(network: nn.Module, stack: Tensor, batch: int = 128) -> nn.Module:
+    network = copy.deepcopy(network).eval()
+    layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # the plain mean over all batches
+        layer.train()
+    device = next(network.parameters()).device
+    for part in stack.split(batch):
+        network(to_unit(part.to(device)))
+    return network.eval()

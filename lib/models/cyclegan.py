@@ -19,6 +19,11 @@ def _convolution(inputs: int, outputs: int, size: int, stride: int, padding: str
     )
 
 
+def _instance_norm(filters: int) -> nn.GroupNorm:
+    """Instance normalisation without affine terms: a group per channel, twice as fast on a CPU."""
+    return nn.GroupNorm(filters, filters, affine=False)
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with instance normalisation, added to their input."""
 
@@ -26,10 +31,10 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             _convolution(filters, filters, 3, 1, padding),
-            nn.InstanceNorm2d(filters),
+            _instance_norm(filters),
             nn.ReLU(inplace=True),
             _convolution(filters, filters, 3, 1, padding),
-            nn.InstanceNorm2d(filters),
+            _instance_norm(filters),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,14 +51,42 @@ class ResizeConvolution(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        mirrored = self.weight.transpose(0, 1).flip(2, 3)
-        channels = mirrored.shape[:2]
-        spread = F.pad(mirrored.flatten(0, 1)[:, None], [1] * 4)
-        summed = F.conv2d(spread, spread.new_ones(1, 1, 2, 2)).reshape(*channels, 4, 4)
+        wide = F.pad(self.weight.transpose(0, 1).flip(2, 3), [1] * 4)
+        tall = wide[:, :, 1:] + wide[:, :, :-1]
+        summed = tall[..., 1:] + tall[..., :-1]
         edge = "constant" if self.padding_mode == "zeros" else "replicate"
         return F.conv_transpose2d(
             F.pad(x, [1] * 4, mode=edge), summed, self.bias, stride=2, padding=3
         )
+
+
+class PackedConvolution(nn.Conv2d):
+    """A 7x7 convolution, computed as a 3x3 one on images whose 4x4 pixels became channels.
+
+    Between an image and many filters a plain convolution leaves the processor's vectors nearly
+    empty, since the image fills one channel of sixteen. Packed (Shi et al. 2016,
+    arXiv:1609.05158, sub-pixel convolution), sixteen pixels fill them. The 3x3 weights hold each
+    7x7 kernel sixteen times, shifted by one pixel each and surrounded by zeros.
+    """
+
+    side = 4
+
+    def _packed(self) -> Tensor:
+        side, (outputs, inputs) = self.side, self.weight.shape[:2]
+        # A window of 3 blocks slides over the kernel: the later an output pixel in its block, the
+        # further its kernel lies from the window's start.
+        margin = F.pad(self.weight, [side] * 4 + [0] * 4)
+        windows = margin.unfold(2, 3 * side, 1).unfold(3, 3 * side, 1)[:, :, :side, :side]
+        windows = windows.flip(2, 3).reshape(outputs, inputs, side, side, 3, side, 3, side)
+        return windows.permute(0, 2, 3, 1, 5, 7, 4, 6).reshape(
+            outputs * side**2, inputs * side**2, 3, 3
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        edge = "constant" if self.padding_mode == "zeros" else self.padding_mode
+        blocks = F.pixel_unshuffle(F.pad(x, [self.side] * 4, mode=edge), self.side)
+        bias = self.bias.repeat_interleave(self.side**2)
+        return F.pixel_shuffle(F.conv2d(blocks, self._packed(), bias), self.side)
 
 
 def _upsample(filters: int, upsampling: str, padding: str) -> nn.Module:
@@ -73,16 +106,16 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         layers = [_convolution(channels, filters, 7, 1, padding)]
-        layers += [nn.InstanceNorm2d(filters), nn.ReLU(inplace=True)]
+        layers += [_instance_norm(filters), nn.ReLU(inplace=True)]
         for width in (filters, 2 * filters):
             layers += [_convolution(width, 2 * width, 3, 2, padding)]
-            layers += [nn.InstanceNorm2d(2 * width), nn.ReLU(inplace=True)]
+            layers += [_instance_norm(2 * width), nn.ReLU(inplace=True)]
         layers += [ResidualBlock(4 * filters, padding) for _ in range(blocks)]
         for width in (4 * filters, 2 * filters):
             layers += [_upsample(width, upsampling, padding)]
-            layers += [nn.InstanceNorm2d(width // 2), nn.ReLU(inplace=True)]
+            layers += [_instance_norm(width // 2), nn.ReLU(inplace=True)]
         self.body = nn.Sequential(*layers)
-        self.last = _convolution(filters, channels, 7, 1, padding)
+        self.last = PackedConvolution(filters, channels, 7, padding=3, padding_mode=padding)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(self.last(self.body(x)))
@@ -96,7 +129,7 @@ class PatchDiscriminator(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(channels, filters, 4, 2, 1), nn.LeakyReLU(0.2, True)]
         for width, stride in ((filters, 2), (2 * filters, 2), (4 * filters, 1)):
             layers += [nn.Conv2d(width, 2 * width, 4, stride, 1)]
-            layers += [nn.InstanceNorm2d(2 * width), nn.LeakyReLU(0.2, True)]
+            layers += [_instance_norm(2 * width), nn.LeakyReLU(0.2, True)]
         self.body = nn.Sequential(*layers, nn.Conv2d(8 * filters, 1, 4, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,24 +152,30 @@ class CycleGAN(nn.Module):
                 nn.init.normal_(module.weight, 0.0, 0.02)
                 nn.init.zeros_(module.bias)
 
-    def translate_both(self, target: Tensor, source: Tensor) -> dict[str, Tensor]:
+    def translate_both(
+        self, target: Tensor, source: Tensor, identity: bool = True
+    ) -> dict[str, Tensor]:
         """Every image the losses need, from one batch of each domain, (N, C, H, W) in [-1, 1].
 
-        ``fake_source`` is the translated target image, ``same_source`` a source image sent through
-        the generator it needs no translation by (identity), ``cycled_target`` the round trip.
-        Real and identity images share one pass: instance norm treats every image alone, so the
-        result is that of two.
+        ``fake_source`` is the translated target image, ``cycled_target`` the round trip, and, if
+        ``identity``, ``same_source`` a source image sent through the generator it needs no
+        translation by. Real and identity images share one pass: instance norm treats every image
+        alone, so the result is that of two.
         """
-        fake_source, same_source = self.to_source(torch.cat([target, source])).chunk(2)
-        fake_target, same_target = self.to_target(torch.cat([source, target])).chunk(2)
-        return dict(
-            fake_source=fake_source,
-            fake_target=fake_target,
-            same_source=same_source,
-            same_target=same_target,
-            cycled_target=self.to_target(fake_source),
-            cycled_source=self.to_source(fake_target),
-        )
+        images = {}
+        if identity:
+            both = self.to_source(torch.cat([target, source])).chunk(2)
+            images["fake_source"], images["same_source"] = both
+            both = self.to_target(torch.cat([source, target])).chunk(2)
+            images["fake_target"], images["same_target"] = both
+        else:
+            images["fake_source"], images["fake_target"] = (
+                self.to_source(target),
+                self.to_target(source),
+            )
+        images["cycled_target"] = self.to_target(images["fake_source"])
+        images["cycled_source"] = self.to_source(images["fake_target"])
+        return images
 
 
 def adversarial_loss(scores: Tensor, real: bool) -> Tensor:
@@ -155,8 +194,9 @@ def identity_loss(images: dict[str, Tensor], target: Tensor, source: Tensor) -> 
 
 
 def discriminator_loss(judge: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """Half the sum of the least-squares losses on real and fake images."""
-    return 0.5 * (adversarial_loss(judge(real), True) + adversarial_loss(judge(fake), False))
+    """Half the sum of the least-squares losses on real and fake images, of equal number."""
+    on_real, on_fake = judge(torch.cat([real, fake])).chunk(2)
+    return 0.5 * (adversarial_loss(on_real, True) + adversarial_loss(on_fake, False))
 
 
 class ImagePool:

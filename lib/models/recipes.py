@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,12 @@ from lib.models.classifier import FoldEnsemble, build_network, predict_logits, s
 from lib.models.cyclegan import CycleGAN
 from lib.models.texture import texture_loss
 from lib.models.training import make_fabric, train_classifier
+from lib.models.trainings import Fitted, Training, train_all
 from lib.models.translation import train_translator
 from lib.params import Params
-from lib.store import Store
 
 # Classifiers do not grow stale when the translator's code changes.
-_CLASSIFIER_CODE = ("lib.models.training", "lib.models.classifier")
+CLASSIFIER_CODE = ("lib.models.training", "lib.models.classifier")
 _TRANSLATOR_CODE = ("lib.models.translation", "lib.models.classifier")
 
 
@@ -39,67 +41,70 @@ class FoldFit:
     validation: pd.DataFrame
 
 
-def _stored(
-    store: Store, stage: str, code: Sequence[str], ingredients: dict[str, Any],
-    train: Callable[[], tuple[nn.Module, pd.DataFrame]],
-) -> tuple[dict[str, Tensor], pd.DataFrame]:  # fmt: skip
-    """Weights and history of one training, which runs only if either is not in the store."""
-    done: list[tuple[nn.Module, pd.DataFrame]] = []
-
-    def once() -> tuple[nn.Module, pd.DataFrame]:
-        if not done:
-            done.append(train())
-        return done[0]
-
-    weights = store.weights(stage, ingredients, lambda: once()[0].state_dict(), code)
-    return weights, store.table(stage, ingredients, lambda: once()[1], code)
-
-
-def _chosen(params: Params, prefixes: Sequence[str]) -> dict[str, Any]:
+def chosen_settings(params: Params, prefixes: Sequence[str]) -> dict[str, Any]:
+    """Parameters whose names begin with one of ``prefixes``, as part of a key."""
     values = params.model_dump()
     return {key: value for key, value in values.items() if key.startswith(tuple(prefixes))}
 
 
-def fit_folds(dataset: Dataset, colour: str, name: str = "") -> FoldFit:
-    """Train the classifier on the source domain, one model per fold; validation calibrates it.
+@dataclass(frozen=True)
+class _Kind:
+    """A classifier before it is trained: colour, timm network, augmentation."""
 
-    Parameters
-    ----------
-    colour
-        ``"grey"`` (all folds) or ``"rgb"`` (the first ``colour_folds``).
-    name
-        timm network; empty: that of the parameters.
-    """
+    colour: str
+    name: str = ""
+    augmentation: str = "geometry"
+
+
+def train_fold(
+    name: str, stack: np.ndarray, labels: np.ndarray, train: np.ndarray, valid: np.ndarray,
+    params: Params, seed: int, augmentation: str,
+) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
+    """Build and train one classifier on uint8 arrays; see ``train_classifier``."""
+    torch.manual_seed(seed)
+    network = build_network(name, stack.shape[1], params.classifier_weights)
+    images = torch.from_numpy(stack)
+    return train_classifier(network, images, labels, train, valid, params, seed, augmentation)
+
+
+def _fold_trainings(dataset: Dataset, kind: _Kind, stack: Tensor) -> list[Training]:
     params = dataset.params
-    name = name or params.classifier
     rows = dataset.rows(params.source_domain, "train")
-    stack = soften(dataset.stack(rows, colour), params.classifier_blur)
     labels = rows["label"].to_numpy(copy=True)
+    trainings = []
+    for fold in range(params.folds if kind.colour == "grey" else params.colour_folds):
+        ingredients = dict(
+            name=kind.name or params.classifier, stack=stack.numpy(), labels=labels,
+            train=np.flatnonzero(rows["fold"] != fold), valid=np.flatnonzero(rows["fold"] == fold),
+            seed=params.seed * 1000 + fold, augmentation=kind.augmentation,
+        )  # fmt: skip
+        settings = chosen_settings(params, ["classifier_", "precision"])
+        trainings.append(
+            Training(
+                "classifiers",
+                CLASSIFIER_CODE,
+                ingredients | dict(settings=settings),
+                partial(train_fold, params=params, **ingredients),
+            )
+        )
+    return trainings
+
+
+def _fold_fit(dataset: Dataset, kind: _Kind, stack: Tensor, fitted: Sequence[Fitted]) -> FoldFit:
+    params = dataset.params
+    rows = dataset.rows(params.source_domain, "train")
     device = make_fabric(params).device
     networks, calibrations, histories, tables = [], [], [], []
-    for fold in range(params.folds if colour == "grey" else params.colour_folds):
+    for fold, (weights, history) in enumerate(fitted):
         valid = np.flatnonzero(rows["fold"] == fold)
-        train = np.flatnonzero(rows["fold"] != fold)
-        seed = params.seed * 1000 + fold
-        ingredients = dict(
-            name=name, stack=stack.numpy(), labels=labels, train=train, valid=valid, seed=seed,
-            settings=_chosen(params, ["classifier_", "precision"]),
-        )  # fmt: skip
-
-        def fit(train=train, valid=valid, seed=seed) -> tuple[nn.Module, pd.DataFrame]:
-            torch.manual_seed(seed)
-            network = build_network(name, stack.shape[1], params.classifier_weights)
-            return train_classifier(network, stack, labels, train, valid, params, seed)
-
-        weights, history = _stored(dataset.store, "classifiers", _CLASSIFIER_CODE, ingredients, fit)
-        network = build_network(name, stack.shape[1], "")
+        network = build_network(kind.name or params.classifier, stack.shape[1], "")
         network.load_state_dict(weights)
         network.to(device)
         logits = predict_logits(network, stack[torch.as_tensor(valid)])
-        calibration = calibrate(logits, labels[valid])
+        calibration = calibrate(logits, rows["label"].to_numpy()[valid])
         scores = 1.0 / (1.0 + np.exp(-calibration(logits)))
         part = rows.iloc[valid][["id", "domain", "label", "group"]]
-        tables.append(part.assign(arm=colour, seed=params.seed, fold=fold, score=scores))
+        tables.append(part.assign(arm=kind.colour, seed=params.seed, fold=fold, score=scores))
         histories.append(history.assign(fold=fold))
         networks.append(network)
         calibrations.append(calibration)
@@ -110,58 +115,145 @@ def fit_folds(dataset: Dataset, colour: str, name: str = "") -> FoldFit:
     )
 
 
-def fit_translator(
-    dataset: Dataset, targets: Sequence[str], classifier: nn.Module, texture: bool,
-    strength: float = 1.0, steps: int = 0, framed: bool = True,
-) -> tuple[CycleGAN, pd.DataFrame]:  # fmt: skip
-    """Train a translator from the images of ``targets`` to the source domain.
+def fit_classifiers(dataset: Dataset, names: Sequence[str] = ()) -> dict[str, FoldFit]:
+    """Train the source classifiers, one model per fold; validation calibrates them.
+
+    Parameters
+    ----------
+    names
+        Further timm networks, in grey.
+
+    Returns
+    -------
+    ``grey``; ``rgb`` (the first ``colour_folds``); ``augmented``, grey too, trained under changes
+    of exposure, contrast, focus and noise; and one fit for each of ``names``.
+    """
+    kinds = {
+        "grey": _Kind("grey"),
+        "rgb": _Kind("rgb"),
+        "augmented": _Kind("grey", augmentation="optics"),
+        **{name: _Kind("grey", name) for name in names},
+    }
+    params = dataset.params
+    rows = dataset.rows(params.source_domain, "train")
+    stacks = {
+        colour: soften(dataset.stack(rows, colour), params.classifier_blur)
+        for colour in ("grey", "rgb")
+    }
+    trainings = {
+        name: _fold_trainings(dataset, kind, stacks[kind.colour]) for name, kind in kinds.items()
+    }
+    fitted = iter(train_all(dataset.store, list(chain(*trainings.values())), params))
+    return {
+        name: _fold_fit(
+            dataset, kind, stacks[kind.colour], list(islice(fitted, len(trainings[name])))
+        )
+        for name, kind in kinds.items()
+    }
+
+
+@dataclass(frozen=True)
+class TranslatorRecipe:
+    """A translator before it is trained.
 
     Parameters
     ----------
     targets
-        One domain, or several that one translator shall serve.
-    classifier
-        The grey source classifier, for texture losses made of its features.
+        The domain whose images it translates to the source, or several that it shall serve.
     texture, strength
         Whether the texture loss of the parameters is used, and a factor on its weight.
     steps
         Generator updates; 0: those of the parameters.
+    framed
+        Whether images are cropped to the embryo.
+    positive_share
+        Share of positives among the target's training images, drawn to it; None: as they are.
     """
+
+    targets: Sequence[str]
+    texture: bool
+    strength: float = 1.0
+    steps: int = 0
+    framed: bool = True
+    positive_share: float | None = None
+
+
+def drawn_to_share(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """As many of ``rows`` as any share of positives allows, with this one.
+
+    The number of rows does not depend on ``share``: it is that of the rarer class.
+    """
+    count = int(rows["label"].value_counts().reindex([0, 1], fill_value=0).min())
+    wanted = {1: round(share * count)}
+    wanted[0] = count - wanted[1]
+    rng = np.random.default_rng(seed)
+    places = [
+        rng.choice(np.flatnonzero(rows["label"] == label), number, replace=False)
+        for label, number in wanted.items()
+    ]
+    return rows.iloc[np.sort(np.concatenate(places))].reset_index(drop=True)
+
+
+def _train_translator(
+    target: np.ndarray, source: np.ndarray, classifier: nn.Module | None, params: Params,
+    steps: int,
+) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
+    loss = None
+    if classifier is not None:
+        loss = texture_loss(params.texture_loss, classifier, lambda: published_network(params))
+    images = torch.from_numpy(target), torch.from_numpy(source)
+    return train_translator(*images, loss, params, steps, params.seed)
+
+
+def _translator_training(
+    dataset: Dataset, recipe: TranslatorRecipe, classifier: nn.Module
+) -> Training:
     params = dataset.params
     part = "" if params.transductive else "train"
-    rows = pd.concat([dataset.rows(domain, part) for domain in targets], ignore_index=True)
-    target = dataset.stack(rows, framed=framed)
-    source = dataset.stack(dataset.rows(params.source_domain, "train"), framed=framed)
-    steps = steps or params.translator_steps
+    rows = pd.concat([dataset.rows(domain, part) for domain in recipe.targets], ignore_index=True)
+    if recipe.positive_share is not None:
+        rows = drawn_to_share(rows, recipe.positive_share, params.seed)
+    target = dataset.stack(rows, framed=recipe.framed).numpy()
+    home = dataset.rows(params.source_domain, "train")
+    source = dataset.stack(home, framed=recipe.framed).numpy()
+    steps = recipe.steps or params.translator_steps
     # The published presets tie the texture loss in; whoever asks for none gets none.
-    texture = texture and params.texture_loss != "none"
-    settings = params.model_copy(update={"texture_weight": strength * params.texture_weight})
+    texture = recipe.texture and params.texture_loss != "none"
+    weight = recipe.strength * params.texture_weight
+    settings = params.model_copy(update={"texture_weight": weight})
+    names = ["translator_", "base_", "blocks", "padding", "upsampling", "pool_", "rate_decay",
+             "average_", "adversarial_", "cycle_", "identity_", "precision"]  # fmt: skip
     ingredients = dict(
-        target=target.numpy(), source=source.numpy(), steps=steps, texture=texture,
-        seed=params.seed,
-        settings=_chosen(
-            settings,
-            ["translator_", "base_", "blocks", "padding", "upsampling", "pool_", "rate_decay",
-             "adversarial_", "cycle_", "identity_", "precision"] + ["texture_"] * texture,
-        ),
+        target=target, source=source, steps=steps, texture=texture, seed=params.seed,
+        settings=chosen_settings(settings, names + ["texture_"] * texture),
         classifier=weights_of(classifier) if texture else None,
     )  # fmt: skip
+    judge = classifier if texture else None
+    train = partial(_train_translator, target, source, judge, settings, steps)
+    return Training("translators", _TRANSLATOR_CODE, ingredients, train)
 
-    def fit() -> tuple[nn.Module, pd.DataFrame]:
-        loss = None
-        if texture:
-            loss = texture_loss(params.texture_loss, classifier, lambda: published_network(params))
-        return train_translator(target, source, loss, settings, steps, params.seed)
 
-    weights, history = _stored(dataset.store, "translators", _TRANSLATOR_CODE, ingredients, fit)
-    networks = CycleGAN(params, channels=1)
-    networks.load_state_dict(weights)
-    return networks.to(make_fabric(params).device).eval(), history
+def fit_translators(
+    dataset: Dataset, recipes: Mapping[str, TranslatorRecipe], classifier: nn.Module
+) -> dict[str, tuple[CycleGAN, pd.DataFrame]]:
+    """Train translators to the source domain; name to networks and history.
+
+    ``classifier`` is the grey source classifier, for texture losses made of its features.
+    """
+    params = dataset.params
+    trainings = [_translator_training(dataset, recipe, classifier) for recipe in recipes.values()]
+    device = make_fabric(params).device
+    fits = {}
+    for name, fitted in zip(recipes, train_all(dataset.store, trainings, params), strict=True):
+        networks = CycleGAN(params, channels=1)
+        networks.load_state_dict(fitted[0])
+        fits[name] = networks.to(device).eval(), fitted[1]
+    return fits
 
 
 def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
     """Weights by name, as part of a key."""
-    return {name: weight.cpu().numpy() for name, weight in network.state_dict().items()}
+    return {name: weight.cpu().numpy().copy() for name, weight in network.state_dict().items()}
 
 
 def published_network(params: Params) -> nn.Module:

@@ -25,32 +25,35 @@ def make_fabric(params: Params) -> Fabric:
     return Fabric(accelerator=params.device, devices=1, precision=params.precision)
 
 
-def _augmentation() -> v2.Transform:
-    return v2.Compose(
-        [
-            # An embryo has no up: every rotation and reflection of it is as likely. Small shifts
-            # and scales stand for what framing leaves.
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            v2.RandomAffine(
-                degrees=180,
-                translate=(0.04, 0.04),
-                scale=(0.94, 1.06),
-                interpolation=v2.InterpolationMode.BILINEAR,
-            ),
-            # Exposure, focus and noise differ from one image to the next on any device.
-            v2.ColorJitter(brightness=0.2, contrast=0.3),
-            v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.2))], p=0.5),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.RandomApply([v2.GaussianNoise(sigma=0.05)], p=0.5),
-            v2.ToDtype(torch.uint8, scale=True),
-        ]
-    )
+# An embryo has no up: every rotation and reflection of it is as likely. Small shifts and scales
+# stand for what framing leaves.
+_GEOMETRY = [
+    v2.RandomHorizontalFlip(),
+    v2.RandomVerticalFlip(),
+    v2.RandomAffine(
+        degrees=180,
+        translate=(0.04, 0.04),
+        scale=(0.94, 1.06),
+        interpolation=v2.InterpolationMode.BILINEAR,
+    ),
+]
+# What optics and sensors do, exaggerated: exposure, contrast, focus and noise.
+_OPTICS = [
+    v2.ColorJitter(brightness=0.2, contrast=0.3),
+    v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.2))], p=0.5),
+    v2.ToDtype(torch.float32, scale=True),
+    v2.RandomApply([v2.GaussianNoise(sigma=0.05)], p=0.5),
+    v2.ToDtype(torch.uint8, scale=True),
+]
+AUGMENTATIONS = {
+    "geometry": v2.Compose(_GEOMETRY),
+    "optics": v2.Compose(_GEOMETRY + _OPTICS),
+}
 
 
 def train_classifier(
     network: nn.Module, stack: Tensor, labels: np.ndarray, train: np.ndarray, valid: np.ndarray,
-    params: Params, seed: int,
+    params: Params, seed: int, augmentation: str = "geometry",
 ) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
     """Train ``network`` on ``stack[train]``; validation is watched, never learnt from.
 
@@ -59,6 +62,7 @@ def train_classifier(
     stack : uint8 (N, C, H, W)
     labels : (N,) of 0 and 1
     train, valid : index arrays
+    augmentation : key of ``AUGMENTATIONS``
 
     Returns
     -------
@@ -66,7 +70,9 @@ def train_classifier(
     """
     fabric = make_fabric(params)
     fabric.seed_everything(seed, verbose=False)
-    augment = _augmentation()
+    augment = AUGMENTATIONS[augmentation]
+    # Channels last: a quarter faster on a CPU, and what tensor cores want.
+    network = network.to(memory_format=torch.channels_last)
     targets = torch.tensor(labels, dtype=torch.float32)
     batches = max(1, len(train) // params.classifier_batch)
     optimiser = torch.optim.AdamW(network.parameters(), lr=params.classifier_rate)
@@ -86,8 +92,9 @@ def train_classifier(
             params.classifier_batch
         ):
             rows = torch.tensor(train)[chosen]
-            images = torch.stack([augment(image) for image in stack[rows]])
-            logits = network(to_unit(images.to(fabric.device)))[:, 0]
+            images = torch.stack([augment(image) for image in stack[rows]]).to(fabric.device)
+            images = to_unit(images).contiguous(memory_format=torch.channels_last)
+            logits = network(images)[:, 0]
             loss = F.binary_cross_entropy_with_logits(
                 logits.float(), targets[rows].to(fabric.device), pos_weight=balance
             )
@@ -103,4 +110,5 @@ def train_classifier(
             )
         auc = roc_auc_score(labels[valid], predict_logits(network, stack[valid]))
         history.append(dict(epoch=epoch + 1, loss=np.mean(losses), valid_auc=auc))
-    return network.module.eval(), pd.DataFrame(history)
+    network = network.module.to(memory_format=torch.contiguous_format)
+    return network.eval(), pd.DataFrame(history)

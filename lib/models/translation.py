@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from lib.models.classifier import to_unit
 from lib.models.cyclegan import (
@@ -25,13 +26,22 @@ from lib.params import Params
 from lib.progress import progress
 
 
-def _endless_batches(stack: Tensor, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Batches in [-1, 1], each image once in a shuffled round, for ever."""
+def _endless_batches(
+    stack: Tensor, batch: int, flips: bool, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Batches in [-1, 1], each image once in a shuffled round, for ever.
+
+    With ``flips`` every second image is mirrored left to right, as light from above allows.
+    """
     queue = torch.empty(0, dtype=torch.long)
     while True:
         while len(queue) < batch:
             queue = torch.cat([queue, torch.randperm(len(stack), generator=generator)])
-        yield to_unit(stack[queue[:batch]])
+        images = to_unit(stack[queue[:batch]])
+        if flips:
+            mirrored = torch.rand(batch, generator=generator) < 0.5
+            images[mirrored] = images[mirrored].flip(-1)
+        yield images
         queue = queue[batch:]
 
 
@@ -39,6 +49,17 @@ def linear_decay(step: int, steps: int, start: float) -> float:
     """Factor of the learning rate: 1 until ``start`` (share of the steps), then linear to 0."""
     first = start * steps
     return 1.0 if step < first else (steps - step) / max(1.0, steps - first)
+
+
+@torch.no_grad()
+def polynomial_average(means: list[Tensor], new: list[Tensor], count: Tensor) -> None:
+    """Update means of weights over the steps, in place; step t counts as t, ``count`` were seen.
+
+    Polynomial-decay averaging with eta = 1 (Shamir & Zhang 2013, arXiv:1212.1824, eq. 1). The
+    two players of a GAN circle around their equilibrium; a mean lies nearer to it than the last
+    step does (Yazici et al. 2019, arXiv:1806.04498). This one needs no time constant.
+    """
+    torch._foreach_lerp_(means, new, 2.0 / (float(count) + 2.0))
 
 
 def train_translator(
@@ -54,8 +75,8 @@ def train_translator(
 
     Returns
     -------
-    The networks in evaluation mode, and the history: one row a step with every loss, the texture
-    weight and the learning rate.
+    The networks in evaluation mode, generators averaged if asked, and the history: one row a step
+    with every loss, the texture weight and the learning rate.
 
     Raises
     ------
@@ -70,7 +91,9 @@ def train_translator(
     judges = nn.ModuleList([networks.judge_source, networks.judge_target])
     optimisers, rates = [], []
     for part in (generators, judges):
-        optimiser = torch.optim.Adam(part.parameters(), params.translator_rate, betas=(0.5, 0.999))
+        optimiser = torch.optim.Adam(
+            part.parameters(), params.translator_rate, betas=(0.5, 0.999), fused=True
+        )
         rates.append(
             torch.optim.lr_scheduler.LambdaLR(
                 optimiser, lambda step: linear_decay(step, steps, params.rate_decay_start)
@@ -82,11 +105,12 @@ def train_translator(
     pools = [ImagePool(params.pool_size, order) for _ in range(2)]
     weight = TextureWeight(params, steps)
     batches = zip(
-        _endless_batches(target, params.translator_batch, order),
-        _endless_batches(source, params.translator_batch, order),
+        _endless_batches(target, params.translator_batch, params.translator_flips, order),
+        _endless_batches(source, params.translator_batch, params.translator_flips, order),
         strict=True,
     )
     networks.train()
+    averaged = AveragedModel(generators, multi_avg_fn=polynomial_average)
 
     history = []
     for step in progress(range(steps), label="translator steps"):
@@ -95,12 +119,16 @@ def train_translator(
         # Generators: deceive both judges, return from the round trip, keep the texture.
         judges.requires_grad_(False)
         with fabric.autocast():
-            images = networks.translate_both(real_target, real_source)
+            images = networks.translate_both(
+                real_target, real_source, identity=params.identity_weight > 0
+            )
             adversarial = adversarial_loss(
                 networks.judge_source(images["fake_source"]), True
             ) + adversarial_loss(networks.judge_target(images["fake_target"]), True)
             cycle = cycle_loss(images, real_target, real_source)
-            identity = identity_loss(images, real_target, real_source)
+            identity = torch.zeros(())
+            if params.identity_weight:
+                identity = identity_loss(images, real_target, real_source)
             total = (
                 params.adversarial_weight * adversarial
                 + params.cycle_weight * cycle
@@ -116,6 +144,8 @@ def train_translator(
         optimisers[0].zero_grad()
         fabric.backward(total)
         optimisers[0].step()
+        if params.average_weights:
+            averaged.update_parameters(generators)
 
         # Discriminators: tell real from fake, also from the fakes of some steps ago.
         judges.requires_grad_(True)
@@ -144,6 +174,8 @@ def train_translator(
         )
         for rate in rates:
             rate.step()
+    if params.average_weights:
+        generators.load_state_dict(averaged.module.state_dict())
     return networks.eval(), pd.DataFrame(history)
 
 

@@ -121,7 +121,7 @@ def roc_plot(
         f"n = {counts.sum()} images, {counts[1]} positive; band and brackets: 95 % bootstrap over "
         "groups; dot: frozen threshold; dashed: chance"
     )
-    sheet = titled_sheet(5.7, 3.75, title, note, detail)
+    sheet = titled_sheet(5.7, max(3.75, 0.36 * len(arms)), title, note, detail)
     axes, key = sheet.subplots(1, 2, width_ratios=[2.1, 1])
     key.axis("off")
     axes.plot([0, 1], [0, 1], color=NEUTRAL, lw=0.8, ls=(0, (4, 3)))

@@ -1,4 +1,4 @@
-"""The results table of the README, written from the kept results and from nothing else."""
+"""The tables of the README, written from the kept results and from nothing else."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 
 from lib.params import load_params
 from lib.paths import ROOT
+from lib.report.claims_report import summary
+from lib.report.judgement import Verdict
 from lib.report.style import arm_name
 
 REFERENCE = ROOT / "results" / "reference"
 PROFILES = {"quick": "synthetic", "sperm": "real"}
-BLOCK = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- /results -->)", re.DOTALL)
+BLOCK = re.compile(r"<!-- (results|claims) -->\n.*?<!-- /\1 -->", re.DOTALL)
 
 
 def results_table() -> str:
@@ -46,11 +48,33 @@ def _cell(metric: dict) -> str:
     return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
 
 
+def claims_table() -> str:
+    """Markdown: how the claims were judged, and the published figures that do not agree."""
+    kept = REFERENCE / "quick" / "claims.json"
+    if not kept.is_file():
+        return ""
+    verdicts = [Verdict(**verdict) for verdict in json.loads(kept.read_text())]
+    counts = summary(verdicts)
+    lines = [_line([counts.index.name, *counts.columns]), _line(["---"] * (counts.shape[1] + 1))]
+    lines += [_line(row) for row in counts.itertuples()]
+    odd = [verdict for verdict in verdicts if verdict.verdict == "inconsistent"]
+    lines += ["", "Published figures that do not agree with other published figures:", ""]
+    lines += [f"- `{verdict.claim}`: {verdict.why}" for verdict in odd]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
 def filled(text: str) -> str:
-    """A README text with its results block replaced."""
-    return BLOCK.sub(lambda _: results_table(), text)
+    """A README text with its generated blocks replaced."""
+    tables = dict(results=results_table, claims=claims_table)
+    return BLOCK.sub(
+        lambda found: f"<!-- {found[1]} -->\n{tables[found[1]]()}<!-- /{found[1]} -->", text
+    )
 
 
 def write_readme(path: Path = ROOT / "README.md") -> None:
-    """Write the results block of the README anew."""
+    """Write the generated blocks of the README anew."""
     path.write_text(filled(path.read_text()))

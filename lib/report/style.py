@@ -31,6 +31,9 @@ DOMAIN_COLOURS = {
 ARM_COLOURS = {
     "raw": "#333333",
     "grey": "#BBBBBB",
+    "recalibrated": "#777777",
+    "adabn": "#44AA99",
+    "augmented": "#117733",
     "histogram": "#E69F00",
     "fda": "#56B4E9",
     "cyclegan": "#CC79A7",
@@ -41,6 +44,7 @@ ARM_COLOURS = {
 }
 ARM_NAMES = {
     "rgb": "RGB",
+    "adabn": "AdaBN",
     "fda": "FDA",
     "cyclegan": "CycleGAN",
     "cyclegan_texture": "CycleGAN + texture",
@@ -55,7 +59,7 @@ METRIC_NAMES = {
     "kappa": "kappa",
 }
 NEUTRAL = "#666666"
-_OTHERS = ("#009E73", "#AA4499", "#999933", "#117733", "#661100", "#6699CC", "#888888")
+_OTHERS = ("#009E73", "#AA4499", "#999933", "#DDAA33", "#661100", "#6699CC", "#888888")
 
 
 def _fallback(name: str) -> str:

@@ -6,33 +6,48 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from lib.evaluation.statistics import paired_difference
+from lib.evaluation.arms import CONTROLS
+from lib.evaluation.statistics import aligned, delong, holm, mcnemar, paired_difference
 from lib.report.style import arm_name
-
-CONTROLS = ("raw", "grey", "histogram", "fda")
 
 
 def differences(
     combined: pd.DataFrame, frozen: Mapping[str, float], arm: str, resamples: int = 2000
 ) -> pd.DataFrame:
-    """AUC and balanced accuracy of ``arm`` minus those of every other arm, on the same images.
+    """``arm`` minus every other arm, on the same images.
 
     Returns
     -------
-    Columns arm (the other one), metric, difference, low, high, n: paired BCa intervals.
+    Columns arm (the other one), metric (auc, balanced_accuracy, accuracy), difference, low, high
+    (paired BCa), n, test, p (DeLong for the AUC, exact McNemar for the accuracy at the frozen
+    thresholds, none for the balanced accuracy), p_holm (corrected over the arms of the table).
     """
     tables = dict(list(combined.groupby("arm", sort=False)))
     rows = []
     for other, table in tables.items():
         if other == arm:
             continue
-        for metric in ("auc", "balanced_accuracy"):
+        for metric in ("auc", "balanced_accuracy", "accuracy"):
             found = paired_difference(
                 table, tables[arm], metric, frozen[other], frozen[arm], resamples
             )
             kept = {key: found[key] for key in ("difference", "low", "high", "n")}
-            rows.append(dict(arm=other, metric=metric, **kept))
-    return pd.DataFrame(rows)
+            test, p = _test(metric, *aligned(table, tables[arm]), frozen[other], frozen[arm])
+            rows.append(dict(arm=other, metric=metric, **kept, test=test, p=p))
+    result = pd.DataFrame(rows)
+    return result.assign(p_holm=result.groupby("metric")["p"].transform(holm))
+
+
+def _test(
+    metric: str, a: pd.DataFrame, b: pd.DataFrame, threshold_a: float, threshold_b: float
+) -> tuple[str, float]:
+    label = a["label"].to_numpy()
+    if metric == "auc":
+        return "DeLong", delong(label, a["score"], b["score"])["p"]
+    if metric == "accuracy":
+        right = ((t["score"] >= cut) == label for t, cut in ((a, threshold_a), (b, threshold_b)))
+        return "McNemar", mcnemar(*right)["p"]
+    return "", float("nan")
 
 
 def _interval(row: pd.Series, sign: str = "+") -> str:
@@ -75,12 +90,13 @@ def control_verdict(found: pd.DataFrame, comparison: pd.DataFrame, arm: str) -> 
 def _threshold_verdict(comparison: pd.DataFrame, arm: str) -> str:
     balanced = comparison[comparison["metric"] == "balanced_accuracy"]
     frozen = balanced[(balanced["arm"] == arm) & (balanced["protocol"] == "frozen")].iloc[0]
-    tuned = balanced[balanced["arm"].isin(CONTROLS) & (balanced["protocol"] == "optimistic")]
+    untouched = balanced["arm"].isin(["raw", "grey"])
+    tuned = balanced[untouched & (balanced["protocol"] == "optimistic")]
     best = tuned.loc[tuned["value"].idxmax()]
     words = "would do as well" if best["value"] >= frozen["value"] else "would not do"
     emphasis = "**" if best["value"] >= frozen["value"] else ""
     return (
-        f"- {emphasis}Recalibration alone {words}{emphasis}: the best control "
+        f"- {emphasis}Recalibration alone {words}{emphasis}: the untouched images "
         f"({arm_name(best['arm'])}) at a threshold tuned on the very labels it is judged by, the "
         f"most that any recalibration could give, has balanced accuracy {best['value']:.3f} "
         f"[{best['low']:.3f}, {best['high']:.3f}]; {arm_name(arm)} at its frozen threshold "

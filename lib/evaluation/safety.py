@@ -1,0 +1,285 @@
+"""What a translation may do to the structure that is diagnosed: measured, each with its control."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from scipy.stats import bootstrap
+from statsmodels.stats.proportion import proportion_confint
+from torch import Tensor, nn
+
+from lib.models.classifier import FoldEnsemble, soften, to_unit
+from lib.models.cyclegan import CycleGAN
+
+# A structure counts as there where it covers this share of the crop: a disc of a seventh of the
+# embryo's diameter, the smallest cavity that is graded.
+PRESENT = 0.012
+# Shares of positives that the stressed translators are trained with.
+PRIORS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def _mean(values: np.ndarray) -> dict[str, float]:
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return dict(value=np.nan, low=np.nan, high=np.nan, n=0)
+    low = high = float(values.mean())
+    if len(values) > 1 and values.std() > 0:
+        limits = bootstrap(
+            (values,), np.mean, n_resamples=2000, rng=np.random.default_rng(0)
+        ).confidence_interval
+        low, high = float(limits.low), float(limits.high)
+    return dict(value=float(values.mean()), low=low, high=high, n=len(values))
+
+
+def _share(count: int, n: int) -> dict[str, float]:
+    if n == 0:
+        return dict(value=np.nan, low=np.nan, high=np.nan, n=0)
+    low, high = proportion_confint(count, n, method="wilson")
+    return dict(value=count / n, low=float(low), high=float(high), n=n)
+
+
+def label_flips(called: Mapping[str, np.ndarray], label: np.ndarray) -> pd.DataFrame:
+    """How often the judge's call on an arm differs from its call on the untouched image.
+
+    Parameters
+    ----------
+    called
+        Arm to the judge's calls (N,) of 0 and 1; ``grey`` is the untouched image.
+
+    Returns
+    -------
+    Columns arm, label (true class), flips, value (share), low, high (95 % Wilson), n, and
+    ``to_positive``: how many flips called a positive.
+    """
+    rows = []
+    for arm, calls in called.items():
+        if arm == "grey":
+            continue
+        flipped = calls != called["grey"]
+        for value in (0, 1):
+            own = label == value
+            count = int((flipped & own).sum())
+            rows.append(
+                dict(arm=arm, label=value, flips=count, **_share(count, int(own.sum())),
+                     to_positive=int((flipped & own & (calls == 1)).sum()))
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def structure_kept(
+    found: Mapping[str, Tensor], truth: Tensor, names: tuple[str, ...]
+) -> pd.DataFrame:
+    """Dice of every structure against the truth, and how often one was invented or erased.
+
+    Parameters
+    ----------
+    found
+        Arm to the masks read from it, bool (N, K, H, W).
+    truth : bool (N, K, H, W)
+    names
+        The K structures.
+
+    Returns
+    -------
+    Columns arm, structure, measure (dice, invented, erased), value, low, high, n. Dice is over
+    images that have the structure; ``invented`` is a share of those without it, ``erased`` of those
+    with it. Intervals: BCa over images, Wilson for shares.
+    """
+    rows = []
+    there = truth.float().mean((2, 3)).numpy() >= PRESENT
+    for arm, masks in found.items():
+        seen = masks.float().mean((2, 3)).numpy() >= PRESENT
+        both = (masks & truth).float().sum((2, 3))
+        dice = (2 * both / (masks.float().sum((2, 3)) + truth.float().sum((2, 3)))).numpy()
+        for k, name in enumerate(names):
+            has, sees = there[:, k], seen[:, k]
+            measures = dict(
+                dice=_mean(dice[has, k]),
+                invented=_share(int((sees & ~has).sum()), int((~has).sum())),
+                erased=_share(int((has & ~sees).sum()), int(has.sum())),
+            )
+            rows += [
+                dict(arm=arm, structure=name, measure=measure, **numbers)
+                for measure, numbers in measures.items()
+            ]
+    return pd.DataFrame(rows)
+
+
+def _jpeg(stack: Tensor, quality: int) -> Tensor:
+    images = []
+    for image in stack[:, 0].numpy():
+        stream = io.BytesIO()
+        Image.fromarray(image).save(stream, "JPEG", quality=quality)
+        images.append(torch.from_numpy(np.array(Image.open(stream))))
+    return torch.stack(images)[:, None]
+
+
+def _noise(stack: Tensor, sigma: float) -> Tensor:
+    noise = torch.randn(stack.shape, generator=torch.Generator().manual_seed(0)) * sigma
+    return (stack.float() + noise).round().clamp(0, 255).to(torch.uint8)
+
+
+DISTURBANCES: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda stack: stack,
+    "noise 2": lambda stack: _noise(stack, 2.0),
+    "noise 5": lambda stack: _noise(stack, 5.0),
+    "noise 10": lambda stack: _noise(stack, 10.0),
+    "JPEG 95": lambda stack: _jpeg(stack, 95),
+    "JPEG 75": lambda stack: _jpeg(stack, 75),
+    "JPEG 50": lambda stack: _jpeg(stack, 50),
+}
+
+
+@torch.inference_mode()
+def hidden_information(networks: CycleGAN, stack: Tensor) -> pd.DataFrame:
+    """Error of the round trip after a disturbance of the translated image that no eye minds.
+
+    A generator can hide what the way back needs in faint patterns (Chu et al. 2017,
+    arXiv:1712.02950). Then the round trip breaks when they are wiped out, long before the image
+    looks different.
+
+    Returns
+    -------
+    Columns disturbance, value (mean absolute error against the original, grey levels), low, high
+    (BCa over images), n.
+    """
+    device = next(networks.parameters()).device
+
+    def through(generator: nn.Module, images: Tensor) -> Tensor:
+        parts = [generator(to_unit(part.to(device))).cpu() for part in images.split(32)]
+        return ((torch.cat(parts) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+    translated = through(networks.to_source, stack)
+    rows = []
+    for name, disturb in DISTURBANCES.items():
+        back = through(networks.to_target, disturb(translated))
+        error = (back.float() - stack.float()).abs().mean((1, 2, 3)).double().numpy()
+        rows.append(dict(disturbance=name, **_mean(error)))
+    return pd.DataFrame(rows)
+
+
+@torch.inference_mode()
+def _features(network: nn.Module, stack: Tensor) -> Tensor:
+    """Pooled features (N, K) of a timm network, unit length."""
+    network.eval()
+    device = next(network.parameters()).device
+    parts = []
+    for part in stack.split(128):
+        maps = network.forward_features(to_unit(part.to(device)))
+        parts.append(network.forward_head(maps, pre_logits=True).flatten(1).cpu())
+    return nn.functional.normalize(torch.cat(parts))
+
+
+class Gate:
+    """Leave or translate: how far a translated image lies from all that the classifier knows.
+
+    The score is the mean distance to the ``neighbours`` nearest source training images in the
+    features of the fold's classifiers (Sun et al. 2022, arXiv:2204.06507), mean over folds. The
+    threshold is the score that ``share`` of unseen source images stay below; no label and no
+    target image sets it.
+    """
+
+    neighbours, share = 5, 0.95
+
+    def __init__(self, classifier: FoldEnsemble, reference: Tensor, unseen: Tensor) -> None:
+        self.classifier = classifier
+        self._known = [
+            _features(network, soften(reference, classifier.blur))
+            for network in classifier.networks
+        ]
+        self.threshold = float(np.quantile(self.score(unseen), self.share))
+
+    def score(self, stack: Tensor) -> np.ndarray:
+        """Scores (N,) of uint8 images (N, 1, H, W): 0 as the known ones, 2 the opposite."""
+        soft = soften(stack, self.classifier.blur)
+        distances = [
+            torch.cdist(_features(network, soft), known).topk(self.neighbours, largest=False)[0]
+            for network, known in zip(self.classifier.networks, self._known, strict=True)
+        ]
+        return torch.stack(distances).mean((0, 2)).double().numpy()
+
+    def passes(self, scores: np.ndarray) -> np.ndarray:
+        """Whether each score lies within the threshold."""
+        return scores <= self.threshold
+
+
+def risk_coverage(
+    wrong: np.ndarray, doubts: Mapping[str, np.ndarray], resamples: int = 500
+) -> pd.DataFrame:
+    """Share of wrong calls among the images that are kept, least doubtful first.
+
+    Parameters
+    ----------
+    wrong : (N,) bool, calls at the frozen threshold
+    doubts
+        Name to scores (N,), the greater the more doubtful.
+
+    Returns
+    -------
+    Columns doubt, coverage, risk, low, high (95 % bootstrap over images). ``at random`` keeps
+    images by chance: its risk is the same at every coverage.
+    """
+    grid = np.linspace(0.1, 1.0, 19)
+    rng = np.random.default_rng(0)
+    n = len(wrong)
+    rows = []
+    for name, doubt in doubts.items():
+        curves = []
+        for draw in [np.arange(n), *(rng.integers(0, n, n) for _ in range(resamples))]:
+            ordered = wrong[draw][np.argsort(doubt[draw], kind="stable")]
+            risk = np.cumsum(ordered) / np.arange(1, n + 1)
+            curves.append(risk[np.maximum(1, np.round(grid * n).astype(int)) - 1])
+        low, high = np.quantile(curves[1:], [0.025, 0.975], axis=0)
+        rows.append(
+            pd.DataFrame(dict(doubt=name, coverage=grid, risk=curves[0], low=low, high=high))
+        )
+    flat = float(wrong.mean())
+    limits = _share(int(wrong.sum()), n)
+    rows.append(
+        pd.DataFrame(
+            dict(doubt="at random", coverage=grid, risk=flat, low=limits["low"],
+                 high=limits["high"])
+        )
+    )  # fmt: skip
+    return pd.concat(rows, ignore_index=True)
+
+
+def nearest_known(stack: Tensor, known: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Mean absolute difference (N,) in grey levels to the nearest of ``known``, and which it is."""
+    flat = known.flatten(1).float()
+    best, place = [], []
+    for part in stack.flatten(1).float().split(64):
+        distance = torch.cdist(part, flat, p=1) / flat.shape[1]
+        value, index = distance.min(dim=1)
+        best.append(value)
+        place.append(index)
+    return torch.cat(best).double().numpy(), torch.cat(place).numpy()
+
+
+def memorisation(shown: Mapping[str, Tensor], unseen: Tensor, known: Tensor) -> pd.DataFrame:
+    """Whether translated images copy images that the translator was trained on.
+
+    Parameters
+    ----------
+    shown
+        Arm to uint8 images (N, 1, H, W).
+    unseen, known
+        Source images that no training saw, and the training images.
+
+    Returns
+    -------
+    Columns arm, value (mean distance to the nearest training image, grey levels), low, high, n,
+    and ``copies``: share nearer than all but 1 % of the unseen real images are.
+    """
+    usual, _ = nearest_known(unseen, known)
+    limit = np.quantile(usual, 0.01)
+    rows = [dict(arm="unseen source images", **_mean(usual), copies=float((usual < limit).mean()))]
+    for arm, stack in shown.items():
+        nearest, _ = nearest_known(stack, known)
+        rows.append(dict(arm=arm, **_mean(nearest), copies=float((nearest < limit).mean())))
+    return pd.DataFrame(rows)

@@ -1,0 +1,98 @@
+"""What scores say without labels: how far they moved, and how well they are calibrated with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import bootstrap, ks_2samp, wasserstein_distance
+from sklearn.metrics import brier_score_loss
+
+from lib.evaluation.bootstrap import LEVEL
+from lib.evaluation.metrics import expected_calibration_error
+from lib.models.calibration import Calibration
+
+
+def _logits(scores: pd.Series) -> np.ndarray:
+    limited = np.clip(scores.to_numpy(dtype=float), 1e-12, 1 - 1e-12)
+    return np.log(limited / (1 - limited))
+
+
+def score_shift(home: Mapping[str, pd.DataFrame], combined: pd.DataFrame) -> pd.DataFrame:
+    """How far the scores of every arm lie from those of the same classifier on source images.
+
+    A classifier that reads the target as it read the source gives like scores, if as many images
+    are positive; no label enters. A large shift warns, a small one proves nothing.
+
+    Parameters
+    ----------
+    home
+        Arm to the prediction table of its classifier on images of the source hold-out.
+    combined
+        Prediction table with the column arm.
+
+    Returns
+    -------
+    Columns arm, ks (largest distance of the distribution functions, 0 to 1), low, high (95 %
+    bootstrap over images), p (two-sample Kolmogorov-Smirnov), wasserstein (of the logits), n.
+    """
+    rows = []
+    for arm, table in combined.groupby("arm", sort=False):
+        near, away = _logits(home[arm]["score"]), _logits(table["score"])
+        test = ks_2samp(near, away)
+        limits = bootstrap(
+            (near, away), lambda a, b: ks_2samp(a, b).statistic, n_resamples=500,
+            vectorized=False, method="percentile", confidence_level=LEVEL,
+            rng=np.random.default_rng(0),
+        ).confidence_interval  # fmt: skip
+        rows.append(
+            dict(arm=arm, ks=float(test.statistic), low=float(limits.low), high=float(limits.high),
+                 p=float(test.pvalue), wasserstein=float(wasserstein_distance(near, away)),
+                 n=len(away))
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def calibration_table(
+    predictions: pd.DataFrame, calibrations: Sequence[Calibration]
+) -> pd.DataFrame:
+    """Brier score and ECE of raw, temperature-scaled and Platt-scaled scores on the same images.
+
+    Parameters
+    ----------
+    predictions
+        One row an image and fold; scores as ``FoldEnsemble`` gives them, by Platt's map.
+    calibrations
+        That of every fold, both maps fitted on its own source validation images.
+
+    Returns
+    -------
+    Columns method, brier, low, high (95 % BCa over images), ece, n; means over the folds.
+    """
+    fold = predictions["fold"].to_numpy()
+    slope, offset, temperature = (
+        np.array([getattr(calibration, name) for calibration in calibrations])[fold]
+        for name in ("slope", "offset", "temperature")
+    )
+    platt = _logits(predictions["score"])
+    raw = (platt - offset) / slope
+    label = predictions["label"].to_numpy()
+    rows = []
+    for method, logits in (("none", raw), ("temperature", raw / temperature), ("Platt", platt)):
+        score = 1 / (1 + np.exp(-logits))
+        table = predictions.assign(score=score, error=(score - label) ** 2)
+        by_image = table.groupby("id")["error"].mean().to_numpy()
+        limits = bootstrap(
+            (by_image,), np.mean, n_resamples=2000, rng=np.random.default_rng(0)
+        ).confidence_interval
+        errors = [
+            expected_calibration_error(part["label"], part["score"])
+            for _, part in table.groupby("fold")
+        ]
+        rows.append(
+            dict(method=method, brier=float(brier_score_loss(label, score)),
+                 low=float(limits.low), high=float(limits.high), ece=float(np.mean(errors)),
+                 n=len(by_image))
+        )  # fmt: skip
+    return pd.DataFrame(rows)

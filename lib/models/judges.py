@@ -1,0 +1,84 @@
+"""Judges of translated images that took no part in making them: a classifier and a segmenter."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from lib.data.dataset import Dataset
+from lib.data.interface import STRUCTURES
+from lib.models.calibration import calibrate
+from lib.models.classifier import FoldEnsemble, build_network, predict_logits, soften
+from lib.models.recipes import CLASSIFIER_CODE, chosen_settings, train_fold
+from lib.models.segmentation import build_segmenter, train_segmenter
+from lib.models.training import make_fabric
+from lib.models.trainings import Training, train_all
+from lib.params import Params
+
+_SEGMENTER_CODE = ("lib.models.segmentation",)
+
+
+def _train_segmenter(
+    stack: np.ndarray, masks: np.ndarray, seed: int, params: Params
+) -> tuple[nn.Module, pd.DataFrame]:
+    return train_segmenter(torch.from_numpy(stack), torch.from_numpy(masks), params, seed)
+
+
+def fit_judges(dataset: Dataset, domain: str) -> tuple[FoldEnsemble, nn.Module | None]:
+    """Judges of translated images that took no part in making them.
+
+    Returns
+    -------
+    A classifier trained on labelled images of the source and of ``domain``, so that it reads both
+    looks (labels of training images; it judges safety and is no arm), calibrated on one fold of
+    either; and a network that segments ``interface.STRUCTURES`` in images of the source, None where
+    they are not known.
+    """
+    params = dataset.params
+    names = (params.source_domain, domain)
+    rows = pd.concat([dataset.rows(name, "train") for name in names], ignore_index=True)
+    stack = soften(dataset.stack(rows), params.classifier_blur)
+    seed = params.seed * 1000 + 500  # none of the folds'
+    groups = rows["group"].unique()
+    chosen = set(groups[np.random.default_rng(seed).random(len(groups)) < 0.2])
+    inside = rows["group"].isin(chosen).to_numpy()
+    ingredients = dict(
+        name=params.classifier, stack=stack.numpy(), labels=rows["label"].to_numpy(copy=True),
+        train=np.flatnonzero(~inside), valid=np.flatnonzero(inside), seed=seed,
+        augmentation="optics",
+    )  # fmt: skip
+    settings = chosen_settings(params, ["classifier_", "precision"])
+    trainings = [
+        Training(
+            "judges", CLASSIFIER_CODE, ingredients | dict(settings=settings),
+            partial(train_fold, params=params, **ingredients),
+        )
+    ]  # fmt: skip
+    if dataset.source.has_structures:
+        home = dataset.rows(params.source_domain, "train")
+        drawn = dict(
+            stack=dataset.stack(home).numpy(), masks=dataset.structures(home).numpy(), seed=seed
+        )
+        trainings.append(
+            Training(
+                "segmenters", _SEGMENTER_CODE, drawn,
+                partial(_train_segmenter, params=params, **drawn),
+            )
+        )  # fmt: skip
+    fitted = train_all(dataset.store, trainings, params)
+    judge = build_network(params.classifier, 1, "")
+    judge.load_state_dict(fitted[0][0])
+    device = make_fabric(params).device
+    judge.to(device)
+    logits = predict_logits(judge, stack[torch.as_tensor(ingredients["valid"])])
+    calibration = calibrate(logits, rows["label"].to_numpy()[ingredients["valid"]])
+    segmenter = None
+    if dataset.source.has_structures:
+        segmenter = build_segmenter(len(STRUCTURES))
+        segmenter.load_state_dict(fitted[1][0])
+        segmenter.to(device).eval()
+    return FoldEnsemble([judge], [calibration], params.classifier_blur), segmenter

@@ -1,0 +1,82 @@
+"""A small network that reads structures from images of the source domain, as a judge of others."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pandas as pd
+import segmentation_models_pytorch as smp
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.models.classifier import to_unit
+from lib.models.training import make_fabric
+from lib.params import Params
+from lib.progress import progress
+
+EPOCHS, BATCH, RATE = 12, 32, 3e-3
+
+
+def build_segmenter(classes: int) -> nn.Module:
+    """U-Net (Ronneberger et al. 2015) on a small residual encoder; (N, 1, H, W) to class logits.
+
+    H and W are multiples of 8.
+    """
+    return smp.Unet(
+        "tu-test_resnet", encoder_weights=None, encoder_depth=3, decoder_channels=(32, 16, 8),
+        in_channels=1, classes=classes,
+    )  # fmt: skip
+
+
+def train_segmenter(
+    stack: Tensor, masks: Tensor, params: Params, seed: int
+) -> tuple[nn.Module, pd.DataFrame]:
+    """Train on uint8 images (N, 1, H, W) and bool masks (N, classes, H, W), each on its own.
+
+    Loss: binary cross-entropy plus Dice. Returns the network in evaluation mode, and its history:
+    epoch, loss.
+    """
+    fabric = make_fabric(params)
+    fabric.seed_everything(seed, verbose=False)
+    network = build_segmenter(masks.shape[1]).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE)
+    batches = max(1, len(stack) // BATCH)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=batches * EPOCHS)
+    network, optimiser = fabric.setup(network, optimiser)
+    dice = smp.losses.DiceLoss("multilabel")
+    history = []
+    for epoch in progress(range(EPOCHS), label="segmenter epochs"):
+        network.train()
+        losses = []
+        for rows in torch.randperm(len(stack)).split(BATCH)[:batches]:
+            # An embryo has no up: one of the eight turns and reflections, the same for a batch.
+            turns, mirrored = torch.randint(4, ()).item(), torch.rand(()) < 0.5
+            images, drawn = (
+                torch.rot90(part.flip(3) if mirrored else part, turns, (2, 3)).to(fabric.device)
+                for part in (stack[rows], masks[rows])
+            )
+            images = to_unit(images).contiguous(memory_format=torch.channels_last)
+            logits, wanted = network(images).float(), drawn.float()
+            loss = F.binary_cross_entropy_with_logits(logits, wanted) + dice(logits, wanted)
+            optimiser.zero_grad()
+            fabric.backward(loss)
+            optimiser.step()
+            rate.step()
+            losses.append(loss.item())
+        history.append(dict(epoch=epoch + 1, loss=np.mean(losses)))
+    network = network.module.to(memory_format=torch.contiguous_format)
+    return network.eval(), pd.DataFrame(history)
+
+
+@torch.inference_mode()
+def segment(network: nn.Module, stack: Tensor, batch: int = 64) -> Tensor:
+    """Masks bool (N, classes, H, W) of uint8 images (N, 1, H, W)."""
+    network = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
+    device = next(network.parameters()).device
+    parts = []
+    for part in stack.split(batch):
+        images = to_unit(part.to(device)).contiguous(memory_format=torch.channels_last)
+        parts.append((network(images) > 0).cpu())
+    return torch.cat(parts)

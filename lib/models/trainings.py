@@ -1,0 +1,114 @@
+"""Trainings that do not depend on each other, side by side, each kept in the store when done."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from torch import Tensor, nn
+
+from lib.models.training import make_fabric
+from lib.params import Params
+from lib.progress import progress, silence
+from lib.seeding import seed_everything
+from lib.store import Store
+
+Fitted = tuple[dict[str, Tensor], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: where it is kept, by what, and how it is done.
+
+    ``code`` names the modules that its key depends on, ``train`` can be pickled.
+    """
+
+    stage: str
+    code: tuple[str, ...]
+    ingredients: dict[str, Any]
+    train: Callable[[], tuple[nn.Module, pd.DataFrame]]
+
+    def is_stored(self, store: Store) -> bool:
+        """Whether weights and history are there; a damaged file counts, and is made again."""
+        return all(
+            store.path(self.stage, self.ingredients, self.code, suffix).is_file()
+            for suffix in (".safetensors", ".csv")
+        )
+
+    def stored(self, store: Store) -> Fitted:
+        """Weights and history; the training runs only if either is not in the store."""
+        done: list[tuple[nn.Module, pd.DataFrame]] = []
+
+        def once() -> tuple[nn.Module, pd.DataFrame]:
+            if not done:
+                done.append(self.train())
+            return done[0]
+
+        weights = store.weights(
+            self.stage, self.ingredients, lambda: once()[0].state_dict(), self.code
+        )
+        history = store.table(self.stage, self.ingredients, lambda: once()[1], self.code)
+        return weights, history
+
+
+def train_all(store: Store, trainings: Sequence[Training], params: Params) -> list[Fitted]:
+    """Weights and history of every training, in their order.
+
+    On a CPU as many run at once as ``params.threads`` allows, since small networks leave most of a
+    second thread idle, and those left over after full rounds with all threads; on a GPU one after
+    the other. The number of threads of each depends on how many are asked for and not on how many
+    are missing, so that a run that goes on where it was broken off ends with the same weights.
+    """
+    cpu = make_fabric(params).device.type == "cpu"
+    workers = min(params.threads, len(trainings)) if cpu else 1
+    if workers > 1:
+        together = trainings[: len(trainings) - len(trainings) % workers]
+        missing = [training for training in together if not training.is_stored(store)]
+        _side_by_side(store, missing, workers, params)
+    return [training.stored(store) for training in trainings]
+
+
+def _side_by_side(
+    store: Store, trainings: Sequence[Training], workers: int, params: Params
+) -> None:
+    if not trainings:
+        return
+    # A forked process would inherit the locks of torch's threads: spawn.
+    context = multiprocessing.get_context("spawn")
+    setting = (params.seed, params.threads // workers)
+    with ProcessPoolExecutor(workers, context, _settle, setting) as pool:
+        # As bytes: the pool itself would move tensors to shared memory, away from under the arrays
+        # that the key is made of.
+        running = [pool.submit(_work, store, pickle.dumps(training)) for training in trainings]
+        try:
+            for done in progress(as_completed(running), len(running), label="trainings"):
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _settle(seed: int, threads: int) -> None:
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    seed_everything(seed, threads)
+    # What a worker writes would end in the notebook.
+    silence()
+
+
+def _end_with_parent(parent: int) -> None:
+    """A killed notebook must not leave trainings behind that nobody waits for."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _work(store: Store, training: bytes) -> None:
+    pickle.loads(training).stored(store)

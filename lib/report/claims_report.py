@@ -1,0 +1,140 @@
+"""What is written of the verdicts: ``claims.json``, ``claims.md``, and the notebooks' own part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lib.report.claims import ClaimBook, load_claims, references
+from lib.report.evidence import Evidence, read_evidence
+from lib.report.judgement import VERDICTS, Verdict, judge
+from lib.results import Finished, write_atomically
+
+RUNGS = {
+    "arithmetic": "published figures held against each other; needs no data",
+    "stored": "recomputed from kept predictions",
+    "retrained": "recomputed from predictions of networks trained by this checkout",
+    "none": "nothing here can be held against it",
+}
+
+
+def write_claims(folder: str | Path, claims: str | Path = "") -> list[Verdict]:
+    """Judge every claim by the predictions in ``folder`` and write claims.json and claims.md there.
+
+    Raises
+    ------
+    InputError
+        No predictions, an edited file, or a claims file that is refused.
+    """
+    book = load_claims(claims)
+    evidence = read_evidence(folder)
+    verdicts = judge(book, evidence)
+    content = [verdict.as_dict() for verdict in verdicts]
+    folder = Path(folder)
+    write_atomically(folder / "claims.json", (json.dumps(content, indent=1) + "\n").encode())
+    write_atomically(folder / "claims.md", page(book, evidence, verdicts).encode())
+    return verdicts
+
+
+def summary(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """Number of verdicts: a row a rung, a column a verdict."""
+    table = pd.DataFrame([(v.rung, v.verdict) for v in verdicts], columns=["rung", "verdict"])
+    counts = pd.crosstab(table["rung"], table["verdict"])
+    columns = [verdict for verdict in VERDICTS if verdict in counts]
+    return counts.loc[[rung for rung in RUNGS if rung in counts.index], columns]
+
+
+def page(book: ClaimBook, evidence: Evidence, verdicts: Sequence[Verdict]) -> str:
+    """The verdicts as Markdown: a summary, then a table for each of the documents."""
+    claims = book.by_id()
+    lines = [
+        f"# Claims, judged by profile {evidence.profile}",
+        "",
+        f"{len(claims)} claims of {len(book.systems)} documents. Rungs: "
+        + "; ".join(f"*{rung}*: {what}" for rung, what in RUNGS.items())
+        + ". `reproduced` on the rung arithmetic means that the figure agrees with the others "
+        "published beside it, not that anything was measured. Synthetic images never reproduce a "
+        "published figure. Intervals are 95 %; those of published figures are recovered here from "
+        "the one confusion matrix that fits (BCa), or from the AUC and its class counts (Hanley "
+        "and McNeil).",
+        "",
+        _table(summary(verdicts).reset_index().astype(str)),
+    ]
+    for system, title in book.systems.items():
+        lines += ["", f"## {system}: {title}", ""]
+        rows = [_row(claims[v.claim], v) for v in verdicts if v.system == system]
+        lines.append(_table(pd.DataFrame(rows)))
+    return "\n".join(lines) + "\n"
+
+
+def _row(claim, verdict: Verdict) -> dict[str, str]:
+    return {
+        "claim": f"`{claim.id}`",
+        "what": claim.what,
+        "where": claim.where,
+        "published": verdict.published + _limits(verdict.low, verdict.high),
+        "here": _number(verdict.ours)
+        + _limits(verdict.ours_low, verdict.ours_high)
+        + (f", n {verdict.n}" if verdict.n else ""),
+        "rung": verdict.rung,
+        "verdict": f"**{verdict.verdict}**",
+        "why": verdict.why,
+    }
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _limits(low: float | None, high: float | None) -> str:
+    return "" if low is None else f" [{low:.3f}, {high:.3f}]"
+
+
+def _table(frame: pd.DataFrame) -> str:
+    def line(cells) -> str:
+        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+    rows = [line(row) for row in frame.itertuples(index=False)]
+    return "\n".join([line(frame.columns), line(["---"] * len(frame.columns)), *rows])
+
+
+def claims_of(finished: Finished) -> pd.DataFrame:
+    """The claims whose number of ours stands in this notebook, judged by what it has kept.
+
+    Columns claim, published, here, low, high, n, verdict, why.
+    """
+    book = load_claims()
+    own = [c for c in book.claims if finished.notebook in _notebooks(c)]
+    needed = {other for claim in own for other in references(claim)}
+    tables = {c.table for c in own if getattr(c, "table", "")}
+    kept = [
+        c for c in book.claims if c in own or c.id in needed or getattr(c, "table", "") in tables
+    ]
+    part = ClaimBook(systems=book.systems, claims=_closed(book, kept))
+    mine = {claim.id for claim in own}
+    evidence = read_evidence(finished.folder.parent, finished.notebook) if own else None
+    return pd.DataFrame(
+        [
+            dict(claim=v.claim, published=v.published, here=v.ours, low=v.ours_low,
+                 high=v.ours_high, n=v.n, verdict=v.verdict, why=v.why)
+            for v in judge(part, evidence)
+            if v.claim in mine and v.rung != "arithmetic"
+        ],
+        columns=["claim", "published", "here", "low", "high", "n", "verdict", "why"],
+    )  # fmt: skip
+
+
+def _notebooks(claim) -> set[str]:
+    keys = getattr(claim, "here", None) or ()
+    return {key.split(".")[0] for key in ([keys] if isinstance(keys, str) else keys)}
+
+
+def _closed(book: ClaimBook, claims: list) -> list:
+    """``claims`` with everything they refer to, in the order of the book."""
+    known, wanted = book.by_id(), {claim.id for claim in claims}
+    while more := {o for name in wanted for o in references(known[name])} - wanted:
+        wanted |= more
+    return [claim for claim in book.claims if claim.id in wanted]

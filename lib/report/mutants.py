@@ -1,0 +1,187 @@
+"""Claims put to the test: evidence and published figures are spoilt, and a verdict must change.
+
+A mutant that changes no verdict has escaped; a claim that no mutant moves is vacuous, since it
+would be judged the same whatever were true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from lib.params import InputError
+from lib.report.claims import ClaimBook, Interval, Ordering, Value, references
+from lib.report.evidence import Evidence
+from lib.report.judgement import Verdict, judge
+
+Tables = dict[tuple[str, str], pd.DataFrame]
+_RNG = 0  # every mutant is the same each time
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A mutant and the claims whose verdicts it changed."""
+
+    mutant: str
+    changed: tuple[str, ...]
+
+
+def _each(evidence: Evidence, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Evidence:
+    return replace(
+        evidence, predictions={key: change(table) for key, table in evidence.predictions.items()}
+    )
+
+
+def _as(evidence: Evidence, arm: str, other: str) -> Evidence:
+    """``arm`` gets the scores of ``other``."""
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        if not {arm, other} <= set(table["arm"]):
+            return table
+        copied = table[table["arm"] == other].assign(arm=arm)
+        return pd.concat([table[table["arm"] != arm], copied], ignore_index=True)
+
+    return _each(evidence, change)
+
+
+def _thresholds(evidence: Evidence, value: float) -> Evidence:
+    return replace(evidence, thresholds=dict.fromkeys(evidence.thresholds, value))
+
+
+def _shuffled(table: pd.DataFrame) -> pd.DataFrame:
+    names = table["id"].unique()
+    label = table.drop_duplicates("id").set_index("id")["label"].loc[names].to_numpy()
+    drawn = dict(zip(names, np.random.default_rng(_RNG).permutation(label), strict=True))
+    return table.assign(label=table["id"].map(drawn))
+
+
+def _noisy(table: pd.DataFrame) -> pd.DataFrame:
+    noise = np.random.default_rng(_RNG).random(len(table))
+    return table.assign(score=noise)
+
+
+def _few(table: pd.DataFrame) -> pd.DataFrame:
+    kept = table.drop_duplicates("id").groupby("label")["id"].head(6)
+    return table[table["id"].isin(kept)]
+
+
+def _many(table: pd.DataFrame) -> pd.DataFrame:
+    copies = [
+        table.assign(id=table["id"] + f"#{i}", group=table["group"] + f"#{i}") for i in range(20)
+    ]
+    return pd.concat(copies, ignore_index=True)
+
+
+def _swapped_domains(evidence: Evidence) -> Evidence:
+    """The predictions of every judged domain stand under the name of another one."""
+    keys = sorted(evidence.predictions)
+    turned = keys[1:] + keys[:1]
+    known = {domain for _, domain in keys}
+    if len(known) < 2:
+        raise InputError("one domain only: there is nothing to swap")
+    return replace(
+        evidence,
+        predictions={
+            key: evidence.predictions[other] for key, other in zip(keys, turned, strict=True)
+        },
+    )
+
+
+EVIDENCE: dict[str, Callable[[Evidence], Evidence]] = {
+    "labels shuffled": lambda e: _each(e, _shuffled),
+    "labels inverted": lambda e: _each(e, lambda t: t.assign(label=1 - t["label"])),
+    "scores inverted": lambda e: _each(e, lambda t: t.assign(score=1 - t["score"])),
+    "scores constant": lambda e: _each(e, lambda t: t.assign(score=0.5)),
+    "scores replaced by noise": lambda e: _each(e, _noisy),
+    "scores perfect": lambda e: _each(e, lambda t: t.assign(score=t["label"].astype(float))),
+    "domains swapped": _swapped_domains,
+    "texture weight zeroed": lambda e: _as(e, "cyclegan_texture", "cyclegan"),
+    "translation left out": lambda e: _as(e, "cyclegan_texture", "grey"),
+    "grey in place of RGB": lambda e: _as(e, "rgb", "grey"),
+    "threshold moved up": lambda e: _thresholds(e, 0.999),
+    "threshold moved down": lambda e: _thresholds(e, 0.001),
+    "a class dropped": lambda e: _each(e, lambda t: t[t["label"] == 1]),
+    "twelve images kept": lambda e: _each(e, _few),
+    "every image counted twenty times": lambda e: _each(e, _many),
+    "synthetic images taken for real": lambda e: replace(e, synthetic=frozenset()),
+    "predictions missing": lambda e: replace(e, predictions={}),
+}
+
+
+def _reprinted(value: Value, text: str) -> Value:
+    return value.model_copy(update=dict(published=text))
+
+
+def _printed(text: str, number: float) -> str:
+    percent = "%" in text
+    digits = len(text.replace("%", "").strip().partition(".")[2])
+    return f"{number * (100 if percent else 1):.{digits}f}{' %' if percent else ''}"
+
+
+def _spoilt(claim: Value) -> Iterator[tuple[str, Value]]:
+    number, unit = claim.printed.value, 2 * claim.printed.half_unit
+    yield "last digit up by 3", _reprinted(claim, _printed(claim.published, number + 3 * unit))
+    yield "ten times as large", _reprinted(claim, _printed(claim.published, 10 * number))
+    yield "one tenth", _reprinted(claim, _printed(claim.published, number / 10))
+
+
+def published_mutants(book: ClaimBook) -> Iterator[tuple[str, str, ClaimBook]]:
+    """Name, the claim that was spoilt, and the book with one published figure or order changed."""
+    known = book.by_id()
+
+    def changed(claim, new) -> ClaimBook:
+        claims = [new if other is claim else other for other in book.claims]
+        return book.model_copy(update=dict(claims=claims))
+
+    for claim in book.claims:
+        if isinstance(claim, Value):
+            for name, new in _spoilt(claim):
+                yield name, claim.id, changed(claim, new)
+        elif isinstance(claim, Ordering) and claim.above:
+            new = claim.model_copy(update=dict(above=claim.below[0], below=[claim.above]))
+            yield "order turned round", claim.id, changed(claim, new)
+        elif isinstance(claim, Interval):
+            value = known[claim.of]
+            new = _reprinted(value, _printed(value.published, 10 * value.printed.value))
+            yield "ten times as large", claim.id, changed(value, new)
+
+
+def _verdicts(book: ClaimBook, evidence: Evidence | None) -> dict[tuple[str, str], str]:
+    found: list[Verdict] = judge(book, evidence)
+    return {(v.claim, v.rung): v.verdict for v in found if v.rung != "none"}
+
+
+def run_mutants(book: ClaimBook, evidence: Evidence) -> tuple[list[Outcome], list[str]]:
+    """Outcome of every mutant, and the claims that have a verdict and that none of them moves."""
+    arithmetic = _verdicts(book, None)
+    # Evidence mutants leave arithmetic alone, published ones leave our numbers alone.
+    ours = {key: v for key, v in _verdicts(book, evidence).items() if key not in arithmetic}
+    outcomes, moved = [], set()
+    for name, spoil in EVIDENCE.items():
+        try:
+            spoilt = _verdicts(book, spoil(evidence))
+        except InputError:  # refused by name: noticed
+            moved |= set(ours)
+            outcomes.append(Outcome(f"{name} (refused)", tuple(sorted({c for c, _ in ours}))))
+            continue
+        changed = {key for key, verdict in ours.items() if spoilt.get(key) != verdict}
+        moved |= changed
+        outcomes.append(Outcome(name, tuple(sorted({claim for claim, _ in changed}))))
+    together: dict[str, set[str]] = {}
+    for name, claim, spoilt_book in published_mutants(book):
+        if not any(key[0] == claim for key in arithmetic) and not _is_part(book, claim):
+            continue
+        spoilt = _verdicts(spoilt_book, None)
+        changed = {key for key, verdict in arithmetic.items() if spoilt.get(key) != verdict}
+        moved |= changed
+        together.setdefault(name, set()).update(key[0] for key in changed)
+    outcomes += [Outcome(f"published: {name}", tuple(sorted(c))) for name, c in together.items()]
+    judged = {*arithmetic, *(key for key, verdict in ours.items() if verdict != "not run")}
+    return outcomes, sorted({claim for claim, _ in judged - moved})
+
+
+def _is_part(book: ClaimBook, claim: str) -> bool:
+    return any(claim in references(other) for other in book.claims)
