@@ -90,9 +90,9 @@ def home_predictions(holdout: pd.DataFrame, arms: Iterable[str]) -> dict[str, pd
     return {arm: tables[names.get(arm, "grey")] for arm in arms}
 
 
-def show_arms(scene: Scene) -> dict[str, Arm]:
+def show_arms(scene: Scene, controls: Iterable[str] = tuple(CONTROLS)) -> dict[str, Arm]:
     """Every arm: controls, translators, and the oracle where the truth is known."""
-    shown = {arm: make(scene) for arm, make in CONTROLS.items()}
+    shown = {arm: CONTROLS[arm](scene) for arm in controls}
     judge = scene.classifiers["grey"]
     for arm, generator in scene.translators.items():
         shown[arm] = translate(generator, scene.grey()), judge

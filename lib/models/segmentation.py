@@ -16,7 +16,7 @@ from lib.models.training import make_fabric
 from lib.params import Params
 from lib.progress import progress
 
-EPOCHS, BATCH, RATE = 12, 32, 3e-3
+EPOCHS, BATCH, RATE = 8, 32, 3e-3
 
 
 def build_segmenter(classes: int) -> nn.Module:

@@ -102,6 +102,12 @@ def _metrics(negatives: int, positives: int) -> dict[str, np.ndarray]:
         )
 
 
+def metric_of(confusion: Confusion, metric: str) -> float:
+    """One metric of a confusion matrix."""
+    tables = _metrics(confusion.tn + confusion.fp, confusion.fn + confusion.tp)
+    return float(tables[metric][confusion.tn, confusion.tp])
+
+
 def fitting_confusions(
     printed: Mapping[str, Printed], counts: Sequence[tuple[int, int]]
 ) -> list[Confusion]:

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from lib.params import InputError
+from lib.report.arithmetic import fitting_confusions, metric_of
 from lib.report.claims import ClaimBook, Interval, Ordering, Value, references
 from lib.report.evidence import Evidence
-from lib.report.judgement import Verdict, judge
+from lib.report.judgement import TABLE_METRICS, Verdict, judge
 
 Tables = dict[tuple[str, str], pd.DataFrame]
 _RNG = 0  # every mutant is the same each time
@@ -128,6 +129,25 @@ def _spoilt(claim: Value) -> Iterator[tuple[str, Value]]:
     yield "one tenth", _reprinted(claim, _printed(claim.published, number / 10))
 
 
+def _repaired(book: ClaimBook, claim: Value) -> Iterator[Value]:
+    """The claim as it would have to be printed to agree with the others, if one figure is wrong."""
+    known = {c.id: c for c in book.claims if isinstance(c, Value)}
+    for check in claim.checks:
+        if check.kind == "sum":
+            total = sum(known[name].printed.value for name in check.of)
+            yield _reprinted(claim, _printed(claim.published, total))
+    others = {
+        c.metric: c.printed
+        for c in known.values()
+        if c.table and c.table == claim.table and c is not claim and c.metric in TABLE_METRICS
+    }
+    if claim.counts and claim.metric in TABLE_METRICS and len(others) > 1:
+        fitting = fitting_confusions(others, claim.counts)
+        if len(fitting) == 1:
+            value = metric_of(fitting[0], claim.metric)
+            yield _reprinted(claim, _printed(claim.published, value))
+
+
 def published_mutants(book: ClaimBook) -> Iterator[tuple[str, str, ClaimBook]]:
     """Name, the claim that was spoilt, and the book with one published figure or order changed."""
     known = book.by_id()
@@ -140,6 +160,9 @@ def published_mutants(book: ClaimBook) -> Iterator[tuple[str, str, ClaimBook]]:
         if isinstance(claim, Value):
             for name, new in _spoilt(claim):
                 yield name, claim.id, changed(claim, new)
+            for new in _repaired(book, claim):
+                if new.printed != claim.printed:
+                    yield "set to what would agree", claim.id, changed(claim, new)
         elif isinstance(claim, Ordering) and claim.above:
             new = claim.model_copy(update=dict(above=claim.below[0], below=[claim.above]))
             yield "order turned round", claim.id, changed(claim, new)
