@@ -79,7 +79,7 @@ def _add_explain(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "explain", help="say where a figure comes from: table, predictions, weights, code, data"
     )
-    parser.add_argument("figure", help="as results/quick/04_evaluation/figures/roc_ed1.png")
+    parser.add_argument("figure", help="as results/PROFILE/NOTEBOOK/figures/NAME.png")
     parser.set_defaults(command=run)
 
 

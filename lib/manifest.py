@@ -11,6 +11,7 @@ from lib.notebooks import notebook_paths
 from lib.params import load_params
 from lib.paths import LOCK, ROOT, results_root, stamp_path
 from lib.report.claims_report import write_claims
+from lib.report.evidence import THRESHOLDS
 from lib.results import METRICS, Finished, file_digests, git_commit, write_atomically
 
 MANIFEST = "manifest.json"
@@ -54,7 +55,8 @@ def collect(profile: str, data: str) -> None:
         "files": dict(sorted(files.items())),
     }
     _write_json(folder / MANIFEST, manifest)
-    write_claims(folder)
+    if any(folder.glob(f"*/tables/{THRESHOLDS}.csv")):  # something was judged
+        write_claims(folder)
 
 
 def _write_json(path: Path, content: Any) -> None:

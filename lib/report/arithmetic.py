@@ -6,6 +6,7 @@ Nothing here needs data. A figure is known to half a unit of its last printed di
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -175,3 +176,14 @@ def accuracy_p_limits(a: Confusion, b: Confusion) -> tuple[float, float]:
         for disagree in range(fewest, most + 1, 2)
     ]
     return float(min(p_values)), float(max(p_values))
+
+
+def meets(printed: Printed, low: float, high: float, what: str) -> tuple[bool, str]:
+    """Whether a printed number can be one in [low, high], and the sentence that says so."""
+    least, most = printed.limits
+    fine = least - _SLACK <= high and low - _SLACK <= most
+    digits = max(2, 1 - math.floor(math.log10(2 * printed.half_unit)))
+    shown = f"{low:.{digits}f}"
+    if f"{high:.{digits}f}" != shown:
+        shown += f" to {high:.{digits}f}"
+    return fine, f"{what} is {shown}{'' if fine else ', printed otherwise'}"

@@ -16,6 +16,7 @@ from lib.report.arithmetic import (
     auc_interval,
     auc_limits,
     fitting_confusions,
+    meets,
     possible_counts,
     read_printed,
 )
@@ -145,7 +146,7 @@ class Arithmetic:
             first, second = (self.exact(name) for name in claim.of)
             least = first.limits[0] - second.limits[1]
             most = first.limits[1] - second.limits[0]
-            yield _meets(read_printed(claim.published), least, most, "the difference")
+            yield meets(read_printed(claim.published), least, most, "the difference")
         elif isinstance(claim, Interval):
             value = self.values[claim.of]
             low, high = read_printed(claim.low).value, read_printed(claim.high).value
@@ -170,7 +171,7 @@ class Arithmetic:
         if claim.metric == "auc":
             if len(fitting) == 1:
                 low, high = auc_limits(fitting[0])
-                yield _meets(claim.printed, low, high, f"an AUC with {fitting[0]} on its curve")
+                yield meets(claim.printed, low, high, f"an AUC with {fitting[0]} on its curve")
             return
         if claim.metric not in TABLE_METRICS:
             return
@@ -189,31 +190,20 @@ class Arithmetic:
         others = [self.exact(name) for name in check.of]
         low, high = (np.array(side) for side in zip(*(o.limits for o in others), strict=True))
         if check.kind == "rounds":
-            return _meets(printed, float(low[0]), float(high[0]), "the same number, printed finer,")
+            return meets(printed, float(low[0]), float(high[0]), "the same number, printed finer,")
         if check.kind == "sum":
-            return _meets(printed, float(low.sum()), float(high.sum()), "the sum")
+            return meets(printed, float(low.sum()), float(high.sum()), "the sum")
         if check.kind == "mean":
-            return _meets(printed, float(low.mean()), float(high.mean()), "the mean")
+            return meets(printed, float(low.mean()), float(high.mean()), "the mean")
         values = np.array([other.value for other in others])
         # Each value moves the SD by at most its own rounding.
         slack = max(other.half_unit for other in others)
         spread = values.std()
         if check.kind == "sd":
-            return _meets(printed, spread - slack, spread + slack, "the SD")
+            return meets(printed, spread - slack, spread + slack, "the SD")
         ratio = spread / values.mean()
         slack /= values.mean()
-        return _meets(printed, ratio - slack, ratio + slack, "the SD over the mean")
-
-
-def _meets(printed: Printed, low: float, high: float, what: str) -> tuple[bool, str]:
-    """Whether a printed number can be one in [low, high]."""
-    least, most = printed.limits
-    fine = least - 1e-9 <= high and low - 1e-9 <= most
-    digits = max(2, 1 - math.floor(math.log10(2 * printed.half_unit)))
-    shown = f"{low:.{digits}f}"
-    if f"{high:.{digits}f}" != shown:
-        shown += f" to {high:.{digits}f}"
-    return fine, f"{what} is {shown}{'' if fine else ', printed otherwise'}"
+        return meets(printed, ratio - slack, ratio + slack, "the SD over the mean")
 
 
 def judge(book: ClaimBook, evidence: Evidence | None) -> list[Verdict]:
