@@ -87,6 +87,25 @@ def classifier_training():
     return pd.DataFrame(rows, columns=["fold", "epoch", "loss", "valid_auc"])
 
 
+def flips():
+    rows = [
+        dict(arm=arm, label=label, flips=2, value=0.1, low=0.02, high=0.3, n=20, to_positive=1)
+        for arm in ARMS
+        for label in (0, 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def structures():
+    rows = [
+        dict(arm=arm, structure=name, measure=measure, value=0.5, low=0.4, high=0.6, n=20)
+        for arm in ARMS
+        for name in ("cavity", "icm")
+        for measure in ("dice", "invented", "erased")
+    ]
+    return pd.DataFrame(rows)
+
+
 DRAWINGS = {
     "sample_sheet": lambda: figures.sample_sheet(
         {(domain, label): stack(3, 3) for domain in ("ED4", "ED1") for label in (0, 1)}, NOTE
@@ -118,6 +137,24 @@ DRAWINGS = {
         dict(ED4=photographs(), ED1=photographs()), dict(EmbryoScope=photographs())
     ),
     "translation_schematic": lambda: figures.translation_schematic(),
+    "flip_dots": lambda: figures.flip_dots(flips(), NOTE),
+    "structure_dots": lambda: figures.structure_dots(structures(), NOTE),
+    "hidden_information_dots": lambda: figures.hidden_information_dots(
+        pd.DataFrame([
+            dict(arm=arm, disturbance=name, value=5.0, low=4.0, high=6.0, n=9)
+            for arm in ("cyclegan", "cyclegan_texture") for name in ("none", "noise 2", "JPEG 95")
+        ]), NOTE,
+    ),
+    "risk_coverage_plot": lambda: figures.risk_coverage_plot(
+        pd.concat([
+            pd.DataFrame(dict(doubt=name, coverage=[0.1, 1.0], risk=0.2, low=0.1, high=0.3))
+            for name in ("gate", "margin", "at random")
+        ]), NOTE, 0.95,
+    ),
+    "prior_stress_plot": lambda: figures.prior_stress_plot(
+        pd.concat([flips().head(2).assign(share=share) for share in (0.0, 0.5, 1.0)]),
+        0.6, NOTE,
+    ),
 }  # fmt: skip
 
 
@@ -200,7 +237,7 @@ def test_colours_are_told_apart_by_the_colour_blind(palette):
 def test_unknown_names_keep_their_colour():
     assert figures.domain_colour("ED1") == figures.DOMAIN_COLOURS["ED1"]
     assert figures.domain_colour("my clinic") == figures.domain_colour("my clinic")
-    assert figures.arm_colour("adabn") not in figures.ARM_COLOURS.values()
+    assert figures.arm_colour("my method") not in figures.ARM_COLOURS.values()
 
 
 def test_count_bars_count():

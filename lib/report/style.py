@@ -31,8 +31,8 @@ DOMAIN_COLOURS = {
 ARM_COLOURS = {
     "raw": "#333333",
     "grey": "#BBBBBB",
-    "recalibrated": "#777777",
-    "adabn": "#44AA99",
+    "recalibrated": "#667788",
+    "adabn": "#EE8866",
     "augmented": "#117733",
     "histogram": "#E69F00",
     "fda": "#56B4E9",
