@@ -41,7 +41,7 @@ def explain(figure: str | Path) -> str:
         f"drawn from  figures/{figure.stem}.csv  sha256 {files[f'figures/{figure.stem}.csv'][:12]}",
         f"drawn by    {place.name}.ipynb" + (f", cell [{cell}]" if cell else ""),
         *_each("predictions", [f"{key}  sha256 {files[key][:12]}" for key in predictions]),
-        *_each("weights", [key for key in record["store"] if key.endswith(".safetensors")]),
+        *_each("weights", [key for key in record["store"] if _is_weights(key)]),
         *_each("after", [f"{key}  run {sha[:12]}" for key, sha in record["parents"].items()]),
         f"parameters  profile {record['parameters']['profile']}, seed {record['seed']} "
         f"(all in {place.name}/{RECORD})",
@@ -50,6 +50,10 @@ def explain(figure: str | Path) -> str:
         f"device      {record['device']}, {record['seconds']} s",
     ]
     return "\n".join(lines)
+
+
+def _is_weights(key: str) -> bool:
+    return key.endswith(".safetensors") and not key.startswith("stacks/")
 
 
 def _each(title: str, values: list[str]) -> list[str]:
