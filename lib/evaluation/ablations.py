@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import bootstrap
 from torch import Tensor
 
 from lib.data.dataset import Dataset
 from lib.data.framing import crop
 from lib.evaluation.arms import combine_folds, predict
+from lib.evaluation.intervals import mean_interval
 from lib.evaluation.metrics import paired_image_quality
 from lib.evaluation.statistics import metric_intervals
 from lib.models.classifier import FoldEnsemble
@@ -43,19 +43,13 @@ def ablation_table(
         parts.append(metrics.drop(columns="groups").assign(arm=arm))
         if "truth" in stacks and arm != "truth":
             quality = paired_image_quality(stacks["truth"], stack)
-            parts.append(pd.DataFrame([_mean(quality[name], arm) for name in quality]))
+            means = [
+                dict(arm=arm, metric=name, **mean_interval(quality[name].to_numpy()))
+                for name in quality
+            ]
+            parts.append(pd.DataFrame(means))
     order = ["arm", "metric", "value", "low", "high", "n"]
     return pd.concat(parts, ignore_index=True)[order]
-
-
-def _mean(values: pd.Series, arm: str) -> dict[str, object]:
-    limits = bootstrap(
-        (values.to_numpy(),), np.mean, n_resamples=2000, rng=np.random.default_rng(0)
-    ).confidence_interval
-    return dict(
-        arm=arm, metric=values.name, value=values.mean(), low=limits.low, high=limits.high,
-        n=len(values),
-    )  # fmt: skip
 
 
 def translate_unframed(generator: Generator, dataset: Dataset, rows: pd.DataFrame) -> Tensor:

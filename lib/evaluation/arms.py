@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lib.data.dataset import Dataset
 from lib.evaluation.controls import fourier_adapt, histogram_match
-from lib.evaluation.metrics import binary_metrics, confusion
+from lib.evaluation.metrics import binary_metrics, confusion, logits_of
 from lib.evaluation.statistics import gap_closed, metric_intervals
 from lib.models.calibration import choose_threshold
 from lib.models.classifier import FoldEnsemble
@@ -133,8 +133,7 @@ def combine_folds(predictions: pd.DataFrame) -> pd.DataFrame:
 
     ``fold`` is -1 there. The order of arms and images is kept.
     """
-    limited = predictions["score"].clip(1e-12, 1 - 1e-12)
-    logits = predictions.assign(score=np.log(limited / (1 - limited)))
+    logits = predictions.assign(score=logits_of(predictions["score"]))
     keys = ["arm", "seed", "id", "domain", "label", "group"]
     mean = logits.groupby(keys, sort=False, as_index=False)["score"].mean()
     return mean.assign(fold=-1, score=1 / (1 + np.exp(-mean["score"])))

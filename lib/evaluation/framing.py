@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
+
+from lib.evaluation.intervals import share_interval
 
 CENTRE_LIMIT = 0.05  # of the true diameter
 RADIUS_LIMIT = 0.10  # of the true radius
@@ -34,6 +35,5 @@ def framing_accuracy(frames: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     for domain, members in both.groupby("domain", sort=False).groups.items():
         for measure, right in judged.items():
             n, k = len(members), int(right.loc[members].sum())
-            low, high = proportion_confint(k, n, method="wilson")
-            rows.append(dict(domain=domain, measure=measure, value=k / n, low=low, high=high, n=n))
+            rows.append(dict(domain=domain, measure=measure, **share_interval(k, n)))
     return pd.DataFrame(rows)

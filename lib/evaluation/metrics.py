@@ -75,6 +75,12 @@ def confusion(label: Any, score: Any, threshold: float) -> np.ndarray:
     return sklearn.metrics.confusion_matrix(np.asarray(label), called, labels=[0, 1])
 
 
+def logits_of(scores: pd.Series) -> np.ndarray:
+    """Logits of probabilities (N,); 0 and 1 count as 1e-12 away from themselves."""
+    limited = np.clip(scores.to_numpy(dtype=float), 1e-12, 1 - 1e-12)
+    return np.log(limited / (1 - limited))
+
+
 def reliability(label: Any, score: Any, bins: int = 10) -> pd.DataFrame:
     """Reliability table: one row per occupied bin of equal width on [0, 1].
 

@@ -9,38 +9,18 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from scipy.stats import bootstrap
-from statsmodels.stats.proportion import proportion_confint
 from torch import Tensor, nn
 
+from lib.evaluation.intervals import mean_interval, share_interval
 from lib.models.classifier import FoldEnsemble, soften, to_unit
 from lib.models.cyclegan import CycleGAN
+from lib.models.translation import translate
 
 # A structure counts as there where it covers this share of the crop: a disc of a seventh of the
 # embryo's diameter, the smallest cavity that is graded.
 PRESENT = 0.012
 # Shares of positives that the stressed translators are trained with.
 PRIORS = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-
-def _mean(values: np.ndarray) -> dict[str, float]:
-    values = values[np.isfinite(values)]
-    if len(values) == 0:
-        return dict(value=np.nan, low=np.nan, high=np.nan, n=0)
-    low = high = float(values.mean())
-    if len(values) > 1 and values.std() > 0:
-        limits = bootstrap(
-            (values,), np.mean, n_resamples=2000, rng=np.random.default_rng(0)
-        ).confidence_interval
-        low, high = float(limits.low), float(limits.high)
-    return dict(value=float(values.mean()), low=low, high=high, n=len(values))
-
-
-def _share(count: int, n: int) -> dict[str, float]:
-    if n == 0:
-        return dict(value=np.nan, low=np.nan, high=np.nan, n=0)
-    low, high = proportion_confint(count, n, method="wilson")
-    return dict(value=count / n, low=float(low), high=float(high), n=n)
 
 
 def label_flips(called: Mapping[str, np.ndarray], label: np.ndarray) -> pd.DataFrame:
@@ -65,7 +45,7 @@ def label_flips(called: Mapping[str, np.ndarray], label: np.ndarray) -> pd.DataF
             own = label == value
             count = int((flipped & own).sum())
             rows.append(
-                dict(arm=arm, label=value, flips=count, **_share(count, int(own.sum())),
+                dict(arm=arm, label=value, flips=count, **share_interval(count, int(own.sum())),
                      to_positive=int((flipped & own & (calls == 1)).sum()))
             )  # fmt: skip
     return pd.DataFrame(rows)
@@ -99,9 +79,9 @@ def structure_kept(
         for k, name in enumerate(names):
             has, sees = there[:, k], seen[:, k]
             measures = dict(
-                dice=_mean(dice[has, k]),
-                invented=_share(int((sees & ~has).sum()), int((~has).sum())),
-                erased=_share(int((has & ~sees).sum()), int(has.sum())),
+                dice=mean_interval(dice[has, k]),
+                invented=share_interval(int((sees & ~has).sum()), int((~has).sum())),
+                erased=share_interval(int((has & ~sees).sum()), int(has.sum())),
             )
             rows += [
                 dict(arm=arm, structure=name, measure=measure, **numbers)
@@ -135,7 +115,6 @@ DISTURBANCES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@torch.inference_mode()
 def hidden_information(networks: CycleGAN, stack: Tensor) -> pd.DataFrame:
     """Error of the round trip after a disturbance of the translated image that no eye minds.
 
@@ -148,18 +127,12 @@ def hidden_information(networks: CycleGAN, stack: Tensor) -> pd.DataFrame:
     Columns disturbance, value (mean absolute error against the original, grey levels), low, high
     (BCa over images), n.
     """
-    device = next(networks.parameters()).device
-
-    def through(generator: nn.Module, images: Tensor) -> Tensor:
-        parts = [generator(to_unit(part.to(device))).cpu() for part in images.split(32)]
-        return ((torch.cat(parts) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-    translated = through(networks.to_source, stack)
+    translated = translate(networks.to_source, stack)
     rows = []
     for name, disturb in DISTURBANCES.items():
-        back = through(networks.to_target, disturb(translated))
+        back = translate(networks.to_target, disturb(translated))
         error = (back.float() - stack.float()).abs().mean((1, 2, 3)).double().numpy()
-        rows.append(dict(disturbance=name, **_mean(error)))
+        rows.append(dict(disturbance=name, **mean_interval(error)))
     return pd.DataFrame(rows)
 
 
@@ -239,7 +212,7 @@ def risk_coverage(
             pd.DataFrame(dict(doubt=name, coverage=grid, risk=curves[0], low=low, high=high))
         )
     flat = float(wrong.mean())
-    limits = _share(int(wrong.sum()), n)
+    limits = share_interval(int(wrong.sum()), n)
     rows.append(
         pd.DataFrame(
             dict(doubt="at random", coverage=grid, risk=flat, low=limits["low"],
@@ -278,8 +251,11 @@ def memorisation(shown: Mapping[str, Tensor], unseen: Tensor, known: Tensor) -> 
     """
     usual, _ = nearest_known(unseen, known)
     limit = np.quantile(usual, 0.01)
-    rows = [dict(arm="unseen source images", **_mean(usual), copies=float((usual < limit).mean()))]
-    for arm, stack in shown.items():
-        nearest, _ = nearest_known(stack, known)
-        rows.append(dict(arm=arm, **_mean(nearest), copies=float((nearest < limit).mean())))
-    return pd.DataFrame(rows)
+    distances = {"unseen source images": usual}
+    distances |= {arm: nearest_known(stack, known)[0] for arm, stack in shown.items()}
+    return pd.DataFrame(
+        [
+            dict(arm=arm, **mean_interval(nearest), copies=float((nearest < limit).mean()))
+            for arm, nearest in distances.items()
+        ]
+    )

@@ -10,13 +10,9 @@ from scipy.stats import bootstrap, ks_2samp, wasserstein_distance
 from sklearn.metrics import brier_score_loss
 
 from lib.evaluation.bootstrap import LEVEL
-from lib.evaluation.metrics import expected_calibration_error
+from lib.evaluation.intervals import mean_interval
+from lib.evaluation.metrics import expected_calibration_error, logits_of
 from lib.models.calibration import Calibration
-
-
-def _logits(scores: pd.Series) -> np.ndarray:
-    limited = np.clip(scores.to_numpy(dtype=float), 1e-12, 1 - 1e-12)
-    return np.log(limited / (1 - limited))
 
 
 def score_shift(home: Mapping[str, pd.DataFrame], combined: pd.DataFrame) -> pd.DataFrame:
@@ -39,7 +35,7 @@ def score_shift(home: Mapping[str, pd.DataFrame], combined: pd.DataFrame) -> pd.
     """
     rows = []
     for arm, table in combined.groupby("arm", sort=False):
-        near, away = _logits(home[arm]["score"]), _logits(table["score"])
+        near, away = logits_of(home[arm]["score"]), logits_of(table["score"])
         test = ks_2samp(near, away)
         limits = bootstrap(
             (near, away), lambda a, b: ks_2samp(a, b).statistic, n_resamples=500,
@@ -75,24 +71,21 @@ def calibration_table(
         np.array([getattr(calibration, name) for calibration in calibrations])[fold]
         for name in ("slope", "offset", "temperature")
     )
-    platt = _logits(predictions["score"])
+    platt = logits_of(predictions["score"])
     raw = (platt - offset) / slope
     label = predictions["label"].to_numpy()
     rows = []
     for method, logits in (("none", raw), ("temperature", raw / temperature), ("Platt", platt)):
         score = 1 / (1 + np.exp(-logits))
         table = predictions.assign(score=score, error=(score - label) ** 2)
-        by_image = table.groupby("id")["error"].mean().to_numpy()
-        limits = bootstrap(
-            (by_image,), np.mean, n_resamples=2000, rng=np.random.default_rng(0)
-        ).confidence_interval
+        by_image = mean_interval(table.groupby("id")["error"].mean().to_numpy())
         errors = [
             expected_calibration_error(part["label"], part["score"])
             for _, part in table.groupby("fold")
         ]
         rows.append(
             dict(method=method, brier=float(brier_score_loss(label, score)),
-                 low=float(limits.low), high=float(limits.high), ece=float(np.mean(errors)),
-                 n=len(by_image))
+                 low=by_image["low"], high=by_image["high"], ece=float(np.mean(errors)),
+                 n=by_image["n"])
         )  # fmt: skip
     return pd.DataFrame(rows)

@@ -61,12 +61,12 @@ def page(book: ClaimBook, evidence: Evidence, verdicts: Sequence[Verdict]) -> st
         "the one confusion matrix that fits (BCa), or from the AUC and its class counts (Hanley "
         "and McNeil).",
         "",
-        _table(summary(verdicts).reset_index().astype(str)),
+        markdown_table(summary(verdicts).reset_index().astype(str)),
     ]
     for system, title in book.systems.items():
         lines += ["", f"## {system}: {title}", ""]
         rows = [_row(claims[v.claim], v) for v in verdicts if v.system == system]
-        lines.append(_table(pd.DataFrame(rows)))
+        lines.append(markdown_table(pd.DataFrame(rows)))
     return "\n".join(lines) + "\n"
 
 
@@ -93,7 +93,9 @@ def _limits(low: float | None, high: float | None) -> str:
     return "" if low is None else f" [{low:.3f}, {high:.3f}]"
 
 
-def _table(frame: pd.DataFrame) -> str:
+def markdown_table(frame: pd.DataFrame) -> str:
+    """A table as Markdown, without its index."""
+
     def line(cells) -> str:
         return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lib.params import load_params
 from lib.paths import ROOT
-from lib.report.claims_report import summary
+from lib.report.claims_report import markdown_table, summary
 from lib.report.judgement import Verdict
 from lib.report.style import arm_name
 
@@ -54,17 +54,11 @@ def claims_table() -> str:
     if not kept.is_file():
         return ""
     verdicts = [Verdict(**verdict) for verdict in json.loads(kept.read_text())]
-    counts = summary(verdicts)
-    lines = [_line([counts.index.name, *counts.columns]), _line(["---"] * (counts.shape[1] + 1))]
-    lines += [_line(row) for row in counts.itertuples()]
+    lines = [markdown_table(summary(verdicts).reset_index())]
     odd = [verdict for verdict in verdicts if verdict.verdict == "inconsistent"]
     lines += ["", "Published figures that do not agree with other published figures:", ""]
     lines += [f"- `{verdict.claim}`: {verdict.why}" for verdict in odd]
     return "\n".join(lines) + "\n"
-
-
-def _line(cells) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 def filled(text: str) -> str:

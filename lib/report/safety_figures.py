@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from lib.report.style import LABEL_NAMES, NEUTRAL, Drawn, arm_colour, arm_name, styled, titled_sheet
 
@@ -16,6 +17,18 @@ _MEASURES = {
     "erased": "erased, of {n} with one",
 }
 _STRUCTURE_NAMES = {"cavity": "cavity", "icm": "inner cell mass"}
+
+
+def _arm_dots(axes: Axes, table: pd.DataFrame, arms: Sequence[str]) -> None:
+    """A dot with its interval for every arm, the first on top."""
+    rows = table.set_index("arm")
+    for y, arm in enumerate(arms):
+        colour = arm_colour(arm)
+        axes.plot(rows.loc[arm, ["low", "high"]], [y, y], color=colour, lw=1.4)
+        axes.plot(rows.loc[arm, "value"], y, "o", color=colour, ms=5)
+    axes.set_yticks(range(len(arms)), [arm_name(arm) for arm in arms])
+    axes.set_ylim(len(arms) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
 
 
 @styled
@@ -38,18 +51,10 @@ def flip_dots(
     )
     panels = sheet.subplots(1, 2, sharey=True, sharex=True)
     for axes, label in zip(panels, (0, 1), strict=True):
-        own = flips[flips["label"] == label].set_index("arm")
-        for y, arm in enumerate(arms):
-            row = own.loc[arm]
-            colour = arm_colour(arm)
-            axes.plot([row["low"], row["high"]], [y, y], color=colour, lw=1.4)
-            axes.plot(row["value"], y, "o", color=colour, ms=5)
+        _arm_dots(axes, flips[flips["label"] == label], arms)
         axes.set_title(f"true class: {label_names[label]}", loc="left")
         axes.set_xlabel("share of flipped calls")
         axes.set_xlim(left=-0.01)
-        axes.grid(axis="y", visible=False)
-    panels[0].set_yticks(range(len(arms)), [arm_name(arm) for arm in arms])
-    panels[0].set_ylim(len(arms) - 0.5, -0.5)
     return sheet, flips.copy()
 
 
@@ -71,18 +76,10 @@ def structure_dots(kept: pd.DataFrame, note: str) -> Drawn:
     for panels, structure in zip(grid, structures, strict=True):
         for axes, measure in zip(panels, _MEASURES, strict=True):
             own = kept[(kept["structure"] == structure) & (kept["measure"] == measure)]
-            own = own.set_index("arm")
-            for y, arm in enumerate(arms):
-                row = own.loc[arm]
-                colour = arm_colour(arm)
-                axes.plot([row["low"], row["high"]], [y, y], color=colour, lw=1.4)
-                axes.plot(row["value"], y, "o", color=colour, ms=4.5)
+            _arm_dots(axes, own, arms)
             axes.set_xlim(-0.03, 1.03)
             axes.set_title(_MEASURES[measure].format(n=own["n"].max()), loc="left", size=8)
-            axes.grid(axis="y", visible=False)
         panels[0].set_ylabel(_STRUCTURE_NAMES.get(structure, structure), weight="bold")
-        panels[0].set_yticks(range(len(arms)), [arm_name(arm) for arm in arms])
-        panels[0].set_ylim(len(arms) - 0.5, -0.5)
     return sheet, kept.copy()
 
 
