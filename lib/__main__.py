@@ -12,6 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns 0, or 2 where what it was given cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m lib", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_translate(commands)
     _add_claims(commands)
     _add_mutants(commands)
     _add_explain(commands)
@@ -29,6 +30,31 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 # Each command imports what it needs itself, so that --help answers at once.
+
+
+def _add_translate(commands: argparse._SubParsersAction) -> None:
+    def run(weights: str, images: str, out: str, force: bool, keep_exif: bool) -> None:
+        from lib.clinic import PAGE, TABLE, translate_folder
+
+        table = translate_folder(weights, images, out, force, keep_exif)
+        stopped = int((~table["passes"]).sum())
+        print(f"{len(table)} images translated, {stopped} of them outside what the gate lets pass")
+        print(f"written: {out}/{TABLE} and {PAGE}")
+
+    parser = commands.add_parser(
+        "translate",
+        help="translate a folder of own images",
+        epilog="example: python -m lib translate --weights results/quick/04_evaluation/models/"
+        "cyclegan_texture.safetensors --images phone --out translated",
+    )
+    parser.add_argument("--weights", required=True, help="from results/PROFILE/NOTEBOOK/models")
+    parser.add_argument("--images", required=True, help="folder, read with all below it")
+    parser.add_argument("--out", required=True, help="folder, made if it is not there")
+    parser.add_argument("--force", action="store_true", help="overwrite what lies in the way")
+    parser.add_argument(
+        "--keep-exif", action="store_true", help="take over EXIF, which may name the patient"
+    )
+    parser.set_defaults(command=run)
 
 
 def _add_claims(commands: argparse._SubParsersAction) -> None:

@@ -20,6 +20,8 @@ from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
 from lib.keys import file_digest
+from lib.models.bundle import Bundle, save_bundle
+from lib.models.trainings import prepare_workers
 from lib.params import InputError, Params, parameters_in
 from lib.paths import LOCK, ROOT, data_root, results_root
 from lib.report.style import save_figure
@@ -107,6 +109,10 @@ class Run:
         self._write_table("predictions", name, table)
         return table
 
+    def translator(self, bundle: Bundle) -> None:
+        """Keep a translator for use elsewhere, as ``models/ARM.safetensors``."""
+        save_bundle(self._path("models", f"{bundle.arm}.safetensors"), bundle)
+
     def metric(
         self,
         name: str,
@@ -191,6 +197,8 @@ def start(notebook: str, namespace: dict[str, Any]) -> Run:
     """
     run = Run(notebook, parameters_in(namespace))
     p = run.params
+    if p.threads > 1 and run.device.type == "cpu":
+        prepare_workers()
     images = "synthetic images (phantom)" if p.data_kind == "phantom" else "real images"
     facts = [images, f"{p.image_size} px", f"seed {p.seed}", device_name(run.device)]
     display(Markdown(f"**Profile {p.profile}** · " + " · ".join(facts)))

@@ -72,6 +72,7 @@ class Params(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     threads: int = Field(2, ge=1, le=256)
+    training_seeds: int = Field(1, ge=1, le=100)  # notebook 04 trains all arms from this many
 
     # The images
     data_kind: Literal["phantom", "folders", "table", "timelapse"] = "phantom"
@@ -136,13 +137,21 @@ class Params(BaseModel):
     texture_weight: float = Field(1.0, ge=0.0)
     texture_final_weight: float = Field(0.1, ge=0.0)  # linear rule
     texture_bound: float = Field(0.1, gt=0.0)  # constrained rule, in units of the loss
-    texture_strong_weight: float = Field(30.0, gt=0.0)  # the "too strong" ablation
+    texture_strong_weight: float = Field(
+        30.0, gt=0.0
+    )  # times the weight: the "too strong" ablation
     ablation_steps: int = Field(300, ge=1)  # the ablations that are known to fail
+    loss_study: bool = False  # notebook 03: every texture loss and weight rule, from every seed
     prior_stress: bool = False  # translators for other shares of positives, in notebook 04
     transductive: bool = False  # True: the translator also trains on the evaluated images
 
     # The controls
     fda_beta: float = Field(0.05, gt=0.0, le=0.5)  # share of the spectrum taken from the source
+
+    @property
+    def further_seeds(self) -> range:
+        """Training seeds besides ``seed``."""
+        return range(self.seed + 1, self.seed + self.training_seeds)
 
     @property
     def label_names(self) -> dict[int, str]:

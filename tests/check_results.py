@@ -11,10 +11,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lib.evaluation.arms import combine_folds
+from lib.evaluation.metrics import combine_folds
 from lib.keys import file_digest
 from lib.notebooks import notebook_paths
 from lib.paths import results_root
+from lib.report.claims import load_claims
+from lib.report.evidence import read_evidence
+from lib.report.explain import explain
+from lib.report.mutants import run_mutants
 from lib.results import read_table
 
 FOLDER = results_root() / "quick"
@@ -39,6 +43,25 @@ def test_every_notebook_was_executed_without_error(path):
 def test_results_are_those_of_the_manifest():
     files = json.loads((FOLDER / "manifest.json").read_text())["files"]
     assert {name: file_digest(FOLDER / name) for name in files} == files
+
+
+def test_every_figure_has_its_trail():
+    figures = sorted(FOLDER.glob("*/figures/*.[ps][nv]g"))
+    assert len(figures) > 30
+    for figure in figures:
+        trail = explain(figure)
+        assert f"{figure.stem}.csv" in trail
+        assert "cell [" in trail
+        assert "unknown" not in trail
+
+
+def test_claims_are_judged_and_every_mutant_is_caught():
+    verdicts = json.loads((FOLDER / "claims.json").read_text())
+    assert "reproduced" not in {v["verdict"] for v in verdicts if v["rung"] == "retrained"}
+    assert sum(v["rung"] == "retrained" and v["verdict"] != "not run" for v in verdicts) > 3
+    outcomes, vacuous = run_mutants(load_claims(), read_evidence(FOLDER))
+    assert [outcome.mutant for outcome in outcomes if not outcome.changed] == []
+    assert vacuous == []
 
 
 def test_source_is_solved_but_not_perfectly(metrics):

@@ -8,11 +8,9 @@ import pytest
 import torch
 
 from lib.data.dataset import Dataset
-from lib.data.framing import frame_table
-from lib.data.sources import open_source
-from lib.data.splits import split_table
 from lib.evaluation import arms
 from lib.evaluation.ablations import ablation_table, translate_unframed
+from lib.evaluation.metrics import combine_folds
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble, build_network
 from lib.models.cyclegan import Generator
@@ -22,14 +20,8 @@ from lib.models.recipes import (
     fit_classifiers,
     fit_translators,
 )
-from lib.params import InputError, Params
+from lib.params import InputError
 from lib.store import Store
-
-SMALL = dict(
-    source_count=24, target_count=12, second_target_count=12, phantom_width=64, image_size=32,
-    folds=2, colour_folds=1, classifier="test_resnet", classifier_epochs=1, classifier_batch=8,
-    base_filters=4, blocks=1, translator_batch=2, translator_steps=2, threads=1, device="cpu",
-)  # fmt: skip
 
 
 class Identity(torch.nn.Module):
@@ -41,15 +33,6 @@ class Identity(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory) -> Dataset:
-    params = Params(**SMALL)
-    source = open_source(params, tmp_path_factory.mktemp("data"))
-    split = split_table(source.table(), params.folds, params.holdout_shares, params.seed)
-    frames = frame_table(source, split["id"])
-    return Dataset(params, source, split, frames, Store(tmp_path_factory.mktemp("store")))
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +89,12 @@ def test_a_trained_translator_is_found_again(dataset, ensemble, monkeypatch):
     pd.testing.assert_frame_equal(history, kept)
     for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
-    stronger = replace(recipe, strength=2.0)
-    with pytest.raises(TypeError):  # another strength is another translator
+    stronger = replace(recipe, changes={"texture_weight": 2.0})
+    with pytest.raises(TypeError):  # another weight is another translator
         fit_translators(dataset, {"a": stronger}, ensemble.networks[0])
+    wrong = replace(recipe, changes={"texture_wieght": 2.0})
+    with pytest.raises(InputError, match="did you mean 'texture_weight'"):
+        fit_translators(dataset, {"a": wrong}, ensemble.networks[0])
 
 
 def test_rows_drawn_to_a_share_are_equally_many(dataset):
@@ -200,7 +186,7 @@ def test_ensemble_averages_calibrated_logits():
     )
     rows = pd.DataFrame(dict(id=["a"], domain="ED1", label=1, group="a"))
     table = arms.predict(ensemble, torch.zeros(1, 1, 4, 4, dtype=torch.uint8), rows, "grey", 0)
-    combined = arms.combine_folds(table)
+    combined = combine_folds(table)
     assert list(combined["fold"]) == [-1]
     assert combined["score"].iloc[0] == pytest.approx(1 / (1 + np.exp(-(2.5 - 2.0) / 2)))
     assert ensemble.threshold == pytest.approx(1 / (1 + np.exp(-0.1)))
@@ -209,7 +195,7 @@ def test_ensemble_averages_calibrated_logits():
 def test_both_protocols_stand_side_by_side(dataset, ensemble):
     rows = dataset.rows("ED1")
     tables = [arms.predict(ensemble, dataset.stack(rows), rows, arm, 0) for arm in ("grey", "fda")]
-    combined = arms.combine_folds(pd.concat(tables))
+    combined = combine_folds(pd.concat(tables))
     table = arms.compare_arms(combined, {"grey": 0.5, "fda": 0.4}, resamples=50)
     assert set(table["protocol"]) == {"frozen", "optimistic"}
     balanced = table[table["metric"] == "balanced_accuracy"].pivot(
@@ -223,7 +209,9 @@ def test_both_protocols_stand_side_by_side(dataset, ensemble):
 def test_ablation_judges_quality_against_the_truth_only(dataset, ensemble):
     rows = dataset.rows("ED1")
     truth = dataset.truth(rows)
-    table = ablation_table(ensemble, {"raw": dataset.stack(rows), "truth": truth}, rows, 0)
+    stacks = {"raw": dataset.stack(rows), "truth": truth}
+    judged = [arms.predict(ensemble, stack, rows, arm, 0) for arm, stack in stacks.items()]
+    table = ablation_table(combine_folds(pd.concat(judged)), ensemble.threshold, stacks)
     everything = {"auc", "balanced_accuracy", "ssim", "psnr"}
     assert set(table[table["arm"] == "raw"]["metric"]) == everything
     assert set(table[table["arm"] == "truth"]["metric"]) == {"auc", "balanced_accuracy"}

@@ -1,5 +1,6 @@
 """Published claims: what is read, recovered, judged, and whether a verdict can change at all."""
 
+import itertools
 import json
 import shutil
 
@@ -22,8 +23,9 @@ from lib.report.arithmetic import (
 )
 from lib.report.claims import load_claims
 from lib.report.claims_report import claims_of, write_claims
+from lib.report.consistency import Arithmetic
 from lib.report.evidence import Evidence, read_evidence
-from lib.report.judgement import Arithmetic, judge
+from lib.report.judgement import judge
 from lib.report.mutants import EVIDENCE, run_mutants
 from lib.results import Finished
 
@@ -35,8 +37,11 @@ def book():
     return load_claims()
 
 
-def evidence(book, gain=0.6, synthetic=False, n=300) -> Evidence:
-    """Predictions in which translation helps by ``gain``, for every number a claim asks for."""
+def evidence(book, gain=0.6, synthetic=False, n=300, seeds=1, luck=0.0) -> Evidence:
+    """Predictions in which translation helps by ``gain``, for every number a claim asks for.
+
+    With several ``seeds`` the gain of each differs by ``luck``.
+    """
     rng = np.random.default_rng(0)
     wanted = {}
     for claim in book.claims:
@@ -49,15 +54,16 @@ def evidence(book, gain=0.6, synthetic=False, n=300) -> Evidence:
     tables, thresholds = {}, {}
     for (notebook, domain), arms in wanted.items():
         parts = []
-        for arm in sorted(arms):
-            reach = {"cyclegan_texture": 1 + gain, "cyclegan": 1 + gain / 2}.get(arm, 1.0)
+        for arm, seed in itertools.product(sorted(arms), range(seeds)):
+            own = gain + luck * rng.normal()
+            reach = {"cyclegan_texture": 1 + own, "cyclegan": 1 + own / 2}.get(arm, 1.0)
             logits = 1.5 * reach * (label - 0.5) + 0.5 * hard + 0.3 * rng.normal(size=n)
             ids = [f"{domain}/{i}" for i in range(n)]
             parts.append(pd.DataFrame(dict(
-                id=ids, arm=arm, seed=0, fold=-1, label=label, group=ids,
+                id=ids, arm=arm, seed=seed, fold=-1, label=label, group=ids,
                 score=1 / (1 + np.exp(-logits)),
             )))  # fmt: skip
-            thresholds[notebook, domain, arm] = 0.5
+            thresholds[notebook, domain, arm, seed] = 0.5
         tables[notebook, domain] = pd.concat(parts, ignore_index=True)
     fake = frozenset({"ed1", "ed3", "ed4"} if synthetic else ())
     return Evidence("paper", "stored", tables, thresholds, fake)
@@ -220,7 +226,8 @@ def test_kept_predictions_are_judged_and_written(kept):
     assert "s1.ed1.gain_auc" in text
     own = claims_of(Finished("04_evaluation", kept / "04_evaluation"))
     assert {"s1.ed1.adapted30.auc", "s1.ed1.gain_auc"} <= set(own["claim"])
-    assert claims_of(Finished("01_data_audit", kept / "01_data_audit")).empty
+    audit = claims_of(Finished("01_data_audit", kept / "01_data_audit"))
+    assert set(audit["rung"]) == {"arithmetic", "none"}  # phantoms are not the published images
 
 
 def test_numbers_recomputed_from_predictions_are_those_kept(kept):
@@ -261,3 +268,20 @@ def test_wrong_input_is_named(tmp_path):
         path.write_text(head + entry)
         with pytest.raises(InputError, match=message):
             load_claims(path)
+
+
+def test_several_seeds_are_judged_together(book):
+    """Seeds that differ widen the interval, and the verdict then asks for more of them."""
+    key = "04_evaluation.ed1.cyclegan_texture.auc"
+    one, alike, unlike = (
+        evidence(book, 0.3, n=200, seeds=seeds, luck=luck)
+        for seeds, luck in ((1, 0.0), (4, 0.0), (4, 1.5))
+    )
+    assert one.number(key).seeds == 1
+    assert alike.number(key).seeds == unlike.number(key).seeds == 4
+    width = {name: found.number(key).high - found.number(key).low
+             for name, found in (("alike", alike), ("unlike", unlike))}  # fmt: skip
+    assert width["unlike"] > 1.5 * width["alike"]
+    assert unlike.number(key).training_share > 0.5 > alike.number(key).training_share
+    why = [v.why for v in judge(book, unlike) if v.verdict == "inconclusive"]
+    assert any("seeds would decide" in words for words in why)

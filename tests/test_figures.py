@@ -106,6 +106,24 @@ def structures():
     return pd.DataFrame(rows)
 
 
+def by_seed():
+    rows = [
+        dict(arm=arm, seed=seed, auc=0.8 + 0.01 * seed, balanced_accuracy=0.7)
+        for arm in ARMS
+        for seed in range(3)
+    ]
+    return pd.DataFrame(rows)
+
+
+def over_seeds():
+    rows = [
+        dict(arm=arm, metric=metric, value=0.8, low=0.7, high=0.9, n=60, seeds=3)
+        for arm in ARMS
+        for metric in ("auc", "balanced_accuracy")
+    ]
+    return pd.DataFrame(rows)
+
+
 DRAWINGS = {
     "sample_sheet": lambda: figures.sample_sheet(
         {(domain, label): stack(3, 3) for domain in ("ED4", "ED1") for label in (0, 1)}, NOTE
@@ -151,6 +169,7 @@ DRAWINGS = {
             for name in ("gate", "margin", "at random")
         ]), NOTE, 0.95,
     ),
+    "seed_dots": lambda: figures.seed_dots(over_seeds(), by_seed(), NOTE, "ED1 hold-out"),
     "prior_stress_plot": lambda: figures.prior_stress_plot(
         pd.concat([flips().head(2).assign(share=share) for share in (0.0, 0.5, 1.0)]),
         0.6, NOTE,

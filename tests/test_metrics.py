@@ -3,12 +3,12 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from lib.evaluation.image_quality import paired_image_quality
 from lib.evaluation.metrics import (
     METRICS,
     binary_metrics,
     confusion,
     expected_calibration_error,
-    paired_image_quality,
     reliability,
 )
 from lib.params import InputError

@@ -10,6 +10,7 @@ from lib.data.sources import open_source
 from lib.evaluation import safety
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble, build_network
+from lib.models.gate import Gate
 from lib.models.segmentation import segment, train_segmenter
 from lib.params import InputError, Params
 
@@ -70,11 +71,12 @@ def test_gate_lets_pass_what_it_knows_and_stops_what_it_does_not():
         image = 90 + 80 * disc + rng.normal(0, 4, (n, 32, 32))
         return torch.from_numpy(image.clip(0, 255).astype(np.uint8))[:, None]
 
-    network = build_network("test_resnet", 1, "").eval()
-    ensemble = FoldEnsemble([network], [Calibration(1.0, 0.0, 0.0, 0.5, 1.0)])
-    gate = safety.Gate(ensemble, embryos(100), embryos(100))
+    networks = [build_network("test_resnet", 1, "").eval() for _ in range(2)]
+    ensemble = FoldEnsemble(networks, [Calibration(1.0, 0.0, 0.0, 0.5, 1.0)] * 2)
+    gate = Gate.fit(ensemble, embryos(200), np.arange(200) % 2)
+    assert [len(known) for known in gate.known] == [100, 100]  # none of the fold's own
     strange = torch.randint(0, 256, (20, 1, 32, 32), dtype=torch.uint8)
-    assert gate.passes(gate.score(embryos(100))).mean() > 0.85
+    assert 0.85 < gate.passes(gate.score(embryos(200))).mean() < 1.0
     assert gate.passes(gate.score(strange)).mean() < 0.2
 
 

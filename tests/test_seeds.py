@@ -6,12 +6,13 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import brier_score_loss
 
-from lib.evaluation.seeds import combine_seeds
+from lib.evaluation.repeats import differences_over_seeds, gaps_over_seeds, metrics_over_seeds
+from lib.evaluation.seeds import combine_seeds, seed_difference, seed_gap_closed
 from lib.evaluation.shift import calibration_table, score_shift
-from lib.evaluation.statistics import holm, metric_intervals
+from lib.evaluation.statistics import gap_closed, holm, metric_intervals, paired_difference
 from lib.models.calibration import Calibration, calibrate, fit_temperature
 from lib.params import InputError
-from lib.report.verdicts import differences
+from lib.report.verdicts import differences, seeds_verdict
 
 
 def table(scores, label, seed=0, arm="a") -> pd.DataFrame:
@@ -69,6 +70,53 @@ def test_interval_over_seeds_covers_the_mean_of_all_seeds_and_images():
         truth = norm.cdf(0.5 / np.sqrt(0.25**2 + 0.5**2 + 1))
         hit += found["low"] <= truth <= found["high"]
     assert 0.88 <= hit / trials <= 1.0
+
+
+def test_difference_and_gap_of_one_seed_are_the_plain_ones(label):
+    rng = np.random.default_rng(7)
+    raw, arm, top = (table(logistic(g * label + rng.normal(size=200)), label) for g in (0.3, 1, 2))
+    plain = paired_difference(raw, arm, "auc", 0.5, 0.5)
+    over = seed_difference(raw, arm, "auc", {0: 0.5}, {0: 0.5})
+    assert over["value"] == pytest.approx(plain["difference"])
+    width = plain["high"] - plain["low"]
+    assert over["high"] - over["low"] == pytest.approx(width, rel=0.15)
+    closed = seed_gap_closed(raw, arm, top)
+    assert closed["value"] == pytest.approx(gap_closed(raw, arm, top)["value"])
+
+
+def arms_over_seeds(label, gains, luck, seeds=4) -> pd.DataFrame:
+    """Predictions of arms whose gain differs between seeds by ``luck``, the same for all arms."""
+    rng = np.random.default_rng(8)
+    hard, parts = rng.normal(size=len(label)), []
+    for seed in range(seeds):
+        drawn = luck * rng.normal()
+        for arm, gain in gains.items():
+            noise = hard + 0.3 * rng.normal(size=len(label))
+            parts.append(table(logistic((gain + drawn) * label + noise), label, seed, arm))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_differences_are_paired_by_seed(label):
+    """What moves both arms of a seed alike is no uncertainty of their difference."""
+    both = arms_over_seeds(label, dict(near=2.0, far=1.0), luck=0.4)
+    limits = pd.DataFrame(
+        [dict(arm=arm, seed=seed, threshold=0.6) for arm in ("near", "far") for seed in range(4)]
+    )
+    found = differences_over_seeds(both, limits, {"near": "far"}).set_index("metric").loc["auc"]
+    alone = metrics_over_seeds(both, limits).query("metric == 'auc'")
+    assert found["low"] > 0
+    assert found["p"] < 0.01
+    assert found["p_holm"] == found["p"]  # one comparison
+    assert found["sd"] < alone["sd"].min()
+    assert "ahead of far: near" in seeds_verdict(found.to_frame().T.assign(metric="auc"))
+
+
+def test_gap_over_seeds_lies_between_raw_and_oracle(label):
+    arms = arms_over_seeds(label, dict(raw=0.2, half=0.9, oracle=3.0), luck=0.1)
+    found = gaps_over_seeds(arms).set_index("arm")
+    assert list(found.index) == ["half"]
+    assert 0 < found.loc["half", "low"] < found.loc["half", "value"] < found.loc["half", "high"] < 1
+    assert found.loc["half", "seeds"] == 4
 
 
 def test_a_seed_without_threshold_is_named(label):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from lib.data.images import load_stack
 from lib.data.interface import STRUCTURES
 from lib.data.sources import Source, open_source
-from lib.params import InputError, Params
+from lib.params import InputError, Params, check_params
 from lib.results import Finished
 from lib.store import Store
 
@@ -37,6 +38,11 @@ class Dataset:
         """The images that ``audit`` (the outputs of notebook 01) has split and framed."""
         source = open_source(params, data_root)
         return cls(params, source, audit.table("split"), audit.table("frames"), store)
+
+    def with_params(self, **changes: Any) -> Dataset:
+        """The same images, split and frames for a training of other parameters, as another seed."""
+        values = {**self.params.model_dump(), **changes}
+        return replace(self, params=check_params(values, "the changed parameters"))
 
     def rows(self, domain: str, part: str = "") -> pd.DataFrame:
         """Rows of the split table; ``part`` is ``"train"``, ``"holdout"`` or empty for both."""

@@ -26,7 +26,7 @@ from lib.data.embryo_maps import (
 EXTENT = 1.25  # half-width of a map in embryo radii: the outer zona lies at 1 / EXTENT of it
 
 # How much the classes overlap. An ambiguous embryo shows the same features whatever its label.
-AMBIGUOUS_SHARE = 0.05
+AMBIGUOUS_SHARE = 0.02
 AMBIGUOUS_CAVITY = (0.30, 0.58)  # cavity radius over the radius of the cell mass
 VACUOLE_SHARE = 0.22  # of the negatives: morula with a vacuole
 VACUOLE_CAVITY = (0.15, 0.46)

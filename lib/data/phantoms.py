@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -72,8 +74,10 @@ class PhantomSource(Source):
         """Photographs uint8 (H, W, 3); by ``device``, or by that of each image's own domain."""
         images = {id: self._cache.get((id, device or id.split("/")[0])) for id in ids}
         missing = [id for id, image in images.items() if image is None]
-        for start in range(0, len(missing), _BATCH):
-            images |= self._photograph(missing[start : start + _BATCH], device)
+        parts = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
+        with ThreadPoolExecutor(self._params.threads) as pool:
+            for part in pool.map(partial(self._photograph, device=device), parts):
+                images |= part
         return [images[id] for id in ids]
 
     def truth(self, ids: Sequence[str], device: str | None = None) -> pd.DataFrame:

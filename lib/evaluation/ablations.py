@@ -11,24 +11,26 @@ from torch import Tensor
 
 from lib.data.dataset import Dataset
 from lib.data.framing import crop
-from lib.evaluation.arms import combine_folds, predict
+from lib.evaluation.image_quality import paired_image_quality
 from lib.evaluation.intervals import mean_interval
-from lib.evaluation.metrics import paired_image_quality
 from lib.evaluation.statistics import metric_intervals
-from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import Generator
 from lib.models.translation import translate
 
 
 def ablation_table(
-    classifier: FoldEnsemble, stacks: Mapping[str, Tensor], rows: pd.DataFrame, seed: int
+    combined: pd.DataFrame, threshold: float, stacks: Mapping[str, Tensor]
 ) -> pd.DataFrame:
     """AUC and balanced accuracy of every stack, SSIM and PSNR where ``stacks`` holds the truth.
 
     Parameters
     ----------
+    combined
+        Output of ``metrics.combine_folds``; an arm is a name of ``stacks``.
+    threshold
+        The frozen one.
     stacks
-        Name to uint8 (N, 1, H, W), the images of ``rows``; ``truth`` is what they should be.
+        Name to uint8 (N, 1, H, W), the predicted images; ``truth`` is what they should be.
 
     Returns
     -------
@@ -37,8 +39,7 @@ def ablation_table(
     """
     parts = []
     for arm, stack in stacks.items():
-        combined = combine_folds(predict(classifier, stack, rows, arm, seed))
-        metrics = metric_intervals(combined, classifier.threshold)
+        metrics = metric_intervals(combined[combined["arm"] == arm], threshold)
         metrics = metrics[metrics["metric"].isin(["auc", "balanced_accuracy"])]
         parts.append(metrics.drop(columns="groups").assign(arm=arm))
         if "truth" in stacks and arm != "truth":

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lib.data.dataset import Dataset
 from lib.evaluation.controls import fourier_adapt, histogram_match
-from lib.evaluation.metrics import binary_metrics, confusion, logits_of
+from lib.evaluation.metrics import binary_metrics, combine_folds, confusion
 from lib.evaluation.statistics import gap_closed, metric_intervals
 from lib.models.calibration import choose_threshold
 from lib.models.classifier import FoldEnsemble
@@ -110,9 +110,15 @@ def predict_arms(
     return pd.concat(tables, ignore_index=True), frozen
 
 
-def threshold_table(domain: str, frozen: Mapping[str, float]) -> pd.DataFrame:
-    """The frozen thresholds as a table that is kept beside the predictions of ``domain``."""
-    rows = [dict(domain=domain, arm=arm, threshold=threshold) for arm, threshold in frozen.items()]
+def threshold_table(domain: str, frozen: Mapping[str, float], seed: int) -> pd.DataFrame:
+    """The frozen thresholds as a table that is kept beside the predictions of ``domain``.
+
+    Columns domain, arm, seed, threshold.
+    """
+    rows = [
+        dict(domain=domain, arm=arm, seed=seed, threshold=threshold)
+        for arm, threshold in frozen.items()
+    ]
     return pd.DataFrame(rows)
 
 
@@ -126,17 +132,6 @@ def predict(
         keys.assign(arm=arm, seed=seed, fold=fold, score=score) for fold, score in enumerate(scores)
     ]
     return pd.concat(parts, ignore_index=True)
-
-
-def combine_folds(predictions: pd.DataFrame) -> pd.DataFrame:
-    """One row per image and arm: the mean of the folds' calibrated logits, as a probability.
-
-    ``fold`` is -1 there. The order of arms and images is kept.
-    """
-    logits = predictions.assign(score=logits_of(predictions["score"]))
-    keys = ["arm", "seed", "id", "domain", "label", "group"]
-    mean = logits.groupby(keys, sort=False, as_index=False)["score"].mean()
-    return mean.assign(fold=-1, score=1 / (1 + np.exp(-mean["score"])))
 
 
 def fold_metrics(predictions: pd.DataFrame, thresholds: Sequence[float]) -> pd.DataFrame:
@@ -156,7 +151,7 @@ def compare_arms(
     Parameters
     ----------
     combined
-        Output of ``combine_folds``.
+        Output of ``metrics.combine_folds``.
     frozen
         Arm to the threshold that source validation chose.
 

@@ -1,4 +1,4 @@
-"""What one prediction table, or one stack of translated images, is worth.
+"""What one prediction table is worth.
 
 A score is a probability of label 1; an image is called positive where ``score >= threshold``.
 Two protocols say where the threshold comes from. ``frozen``: chosen on the source domain's
@@ -12,18 +12,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import piq
 import sklearn.metrics
-import torch
 from statsmodels.stats.proportion import proportion_confint
-from torch import Tensor
 
 from lib.params import InputError
 
 METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "kappa")
 PROTOCOLS = ("frozen", "optimistic")
-
-_BATCH = 64  # images whose float copies are in memory at once
 
 
 def check_two_classes(label: np.ndarray) -> None:
@@ -81,6 +76,17 @@ def logits_of(scores: pd.Series) -> np.ndarray:
     return np.log(limited / (1 - limited))
 
 
+def combine_folds(predictions: pd.DataFrame) -> pd.DataFrame:
+    """One row per image and arm: the mean of the folds' calibrated logits, as a probability.
+
+    ``fold`` is -1 there. The order of arms and images is kept.
+    """
+    logits = predictions.assign(score=logits_of(predictions["score"]))
+    keys = ["arm", "seed", "id", "domain", "label", "group"]
+    mean = logits.groupby(keys, sort=False, as_index=False)["score"].mean()
+    return mean.assign(fold=-1, score=1 / (1 + np.exp(-mean["score"])))
+
+
 def reliability(label: Any, score: Any, bins: int = 10) -> pd.DataFrame:
     """Reliability table: one row per occupied bin of equal width on [0, 1].
 
@@ -105,34 +111,3 @@ def expected_calibration_error(label: Any, score: Any, bins: int = 10) -> float:
     table = reliability(label, score, bins)
     gaps = (table["share"] - table["score"]).abs()
     return float(np.average(gaps, weights=table["n"]))
-
-
-def paired_image_quality(truth: Tensor, image: Tensor) -> pd.DataFrame:
-    """SSIM (Wang et al. 2004) and PSNR in dB of each image against its truth.
-
-    Parameters
-    ----------
-    truth, image : uint8 (N, C, H, W), H and W at least 11
-
-    Returns
-    -------
-    One row per image, columns ``ssim`` (at most 1) and ``psnr`` (dB; 80 for identical images).
-
-    Raises
-    ------
-    InputError
-        The shapes differ.
-    """
-    if truth.shape != image.shape:
-        raise InputError(
-            f"truth is {tuple(truth.shape)}, image {tuple(image.shape)}: quality needs pairs of "
-            "one shape. Select the same ids and one colour."
-        )
-    ssim, psnr = [], []
-    for a, b in zip(truth.split(_BATCH), image.split(_BATCH), strict=True):
-        a, b = a / 255, b / 255
-        ssim.append(piq.ssim(a, b, data_range=1.0, reduction="none", downsample=False))
-        psnr.append(piq.psnr(a, b, data_range=1.0, reduction="none"))
-    return pd.DataFrame(
-        dict(ssim=torch.cat(ssim).double().numpy(), psnr=torch.cat(psnr).double().numpy())
-    )

@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from lib.evaluation.intervals import mean_interval, share_interval
-from lib.models.classifier import FoldEnsemble, soften, to_unit
 from lib.models.cyclegan import CycleGAN
 from lib.models.translation import translate
 
@@ -134,51 +133,6 @@ def hidden_information(networks: CycleGAN, stack: Tensor) -> pd.DataFrame:
         error = (back.float() - stack.float()).abs().mean((1, 2, 3)).double().numpy()
         rows.append(dict(disturbance=name, **mean_interval(error)))
     return pd.DataFrame(rows)
-
-
-@torch.inference_mode()
-def _features(network: nn.Module, stack: Tensor) -> Tensor:
-    """Pooled features (N, K) of a timm network, unit length."""
-    network.eval()
-    device = next(network.parameters()).device
-    parts = []
-    for part in stack.split(128):
-        maps = network.forward_features(to_unit(part.to(device)))
-        parts.append(network.forward_head(maps, pre_logits=True).flatten(1).cpu())
-    return nn.functional.normalize(torch.cat(parts))
-
-
-class Gate:
-    """Leave or translate: how far a translated image lies from all that the classifier knows.
-
-    The score is the mean distance to the ``neighbours`` nearest source training images in the
-    features of the fold's classifiers (Sun et al. 2022, arXiv:2204.06507), mean over folds. The
-    threshold is the score that ``share`` of unseen source images stay below; no label and no
-    target image sets it.
-    """
-
-    neighbours, share = 5, 0.95
-
-    def __init__(self, classifier: FoldEnsemble, reference: Tensor, unseen: Tensor) -> None:
-        self.classifier = classifier
-        self._known = [
-            _features(network, soften(reference, classifier.blur))
-            for network in classifier.networks
-        ]
-        self.threshold = float(np.quantile(self.score(unseen), self.share))
-
-    def score(self, stack: Tensor) -> np.ndarray:
-        """Scores (N,) of uint8 images (N, 1, H, W): 0 as the known ones, 2 the opposite."""
-        soft = soften(stack, self.classifier.blur)
-        distances = [
-            torch.cdist(_features(network, soft), known).topk(self.neighbours, largest=False)[0]
-            for network, known in zip(self.classifier.networks, self._known, strict=True)
-        ]
-        return torch.stack(distances).mean((0, 2)).double().numpy()
-
-    def passes(self, scores: np.ndarray) -> np.ndarray:
-        """Whether each score lies within the threshold."""
-        return scores <= self.threshold
 
 
 def risk_coverage(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from lib.evaluation.bootstrap import LEVEL, WeightedSample, number_groups, resam
 from lib.evaluation.metrics import METRICS
 from lib.evaluation.statistics import aligned
 from lib.params import InputError
+
+# Group weights (R, G) to a number for each resample, (R,).
+Statistic = Callable[[np.ndarray], np.ndarray]
 
 
 def combine_seeds(
@@ -37,28 +40,88 @@ def combine_seeds(
     Returns
     -------
     ``value`` (mean), ``low``, ``high``, ``sd`` (between seeds; NaN for one), ``test_error`` (SD of
-    the mean by the choice of images), ``n``, ``groups``, ``seeds``. With one seed the interval
-    carries the test set alone.
+    the mean by the choice of images), ``p`` (two-sided, of a value of 0), ``n``, ``groups``,
+    ``seeds``. With one seed the interval carries the test set alone.
 
     Raises
     ------
     InputError
         The seeds do not hold the same images, or a threshold is missing.
     """
-    parts = dict(list(predictions.groupby("seed")))
-    missing = sorted(set(parts) - set(thresholds))
-    if missing:
-        raise InputError(f"no frozen threshold for seed {missing[0]}: give one for every seed.")
-    tables = aligned(*(part.drop(columns="seed") for part in parts.values()))
-    numbers, groups = number_groups(tables[0])
+    (samples,), images = _samples([predictions], [thresholds])
     column = METRICS.index(metric)
-    samples = [
-        WeightedSample(table, thresholds[key], numbers)
-        for key, table in zip(parts, tables, strict=True)
-    ]
+    statistics = [_metric(sample, column) for sample in samples]
+    return _over_seeds(statistics, images, resamples, seed)
+
+
+def seed_difference(
+    predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, metric: str,
+    thresholds_a: Mapping[int, float], thresholds_b: Mapping[int, float],
+    resamples: int = 2000, seed: int = 0,
+) -> dict[str, Any]:  # fmt: skip
+    """Difference b - a of a metric over seeds, paired by image and by seed.
+
+    Parameters, returned fields and errors as those of ``combine_seeds``.
+    """
+    (first, second), images = _samples([predictions_a, predictions_b], [thresholds_a, thresholds_b])
+    column = METRICS.index(metric)
+
+    def minus(a: WeightedSample, b: WeightedSample) -> Statistic:
+        return lambda weights: b.metrics(weights)[:, column] - a.metrics(weights)[:, column]
+
+    statistics = [minus(a, b) for a, b in zip(first, second, strict=True)]
+    return _over_seeds(statistics, images, resamples, seed)
+
+
+def seed_gap_closed(
+    raw: pd.DataFrame, arm: pd.DataFrame, oracle: pd.DataFrame, resamples: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """``statistics.gap_closed`` over seeds; fields and errors as those of ``combine_seeds``."""
+    tables = [raw, arm, oracle]
+    # No threshold enters the AUC.
+    none = dict.fromkeys(arm["seed"].unique(), np.inf)
+    samples, images = _samples(tables, [none] * 3)
+
+    def share(bottom: WeightedSample, reached: WeightedSample, top: WeightedSample) -> Statistic:
+        def of(weights: np.ndarray) -> np.ndarray:
+            low, here, high = (sample.auc(weights) for sample in (bottom, reached, top))
+            return (here - low) / np.where(high > low, high - low, np.nan)
+
+        return of
+
+    return _over_seeds([share(*three) for three in zip(*samples, strict=True)], images, resamples,
+                       seed)  # fmt: skip
+
+
+def _metric(sample: WeightedSample, column: int) -> Statistic:
+    return lambda weights: sample.metrics(weights)[:, column]
+
+
+def _samples(
+    tables: Sequence[pd.DataFrame], thresholds: Sequence[Mapping[int, float]]
+) -> tuple[list[list[WeightedSample]], pd.DataFrame]:
+    """For every table its sample of each seed, and the images they all share."""
+    parts, cuts = [], []
+    for table, limits in zip(tables, thresholds, strict=True):
+        for key, part in table.groupby("seed"):
+            if key not in limits:
+                raise InputError(f"no frozen threshold for seed {key}: give one for every seed.")
+            parts.append(part.drop(columns="seed"))
+            cuts.append(limits[key])
+    parts = aligned(*parts)
+    numbers, _ = number_groups(parts[0])
+    samples = [WeightedSample(part, cut, numbers) for part, cut in zip(parts, cuts, strict=True)]
+    each = len(samples) // len(tables)
+    return [samples[start : start + each] for start in range(0, len(samples), each)], parts[0]
+
+
+def _over_seeds(
+    statistics: Sequence[Statistic], images: pd.DataFrame, resamples: int, seed: int
+) -> dict[str, Any]:
+    numbers, groups = number_groups(images)
 
     def values(weights: np.ndarray) -> np.ndarray:
-        return np.stack([sample.metrics(weights)[:, column] for sample in samples])
+        return np.stack([statistic(weights) for statistic in statistics])
 
     each = values(np.ones((1, groups)))[:, 0]
     drawn = np.concatenate(
@@ -69,10 +132,11 @@ def combine_seeds(
     between = float(each.var(ddof=1)) if count > 1 else float("nan")
     training = between / count if count > 1 else 0.0
     total = test + training
-    freedom = total**2 / (training**2 / (count - 1)) * 1.0 if training > 0 else np.inf
-    half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(total))
-    mean = float(each.mean())
+    freedom = total**2 / (training**2 / (count - 1)) if training > 0 else np.inf
+    error, mean = float(np.sqrt(total)), float(each.mean())
+    half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    p = float(2 * scipy.stats.t.sf(abs(mean) / error, freedom)) if error > 0 else float("nan")
     return dict(
         value=mean, low=mean - half, high=mean + half, sd=float(np.sqrt(between)),
-        test_error=float(np.sqrt(test)), n=tables[0]["id"].nunique(), groups=groups, seeds=count,
+        test_error=float(np.sqrt(test)), p=p, n=images["id"].nunique(), groups=groups, seeds=count,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from typing import Any
@@ -160,10 +160,10 @@ class TranslatorRecipe:
     ----------
     targets
         The domain whose images it translates to the source, or several that it shall serve.
-    texture, strength
-        Whether the texture loss of the parameters is used, and a factor on its weight.
-    steps
-        Generator updates; 0: those of the parameters.
+    texture
+        Whether the texture loss of the parameters is used.
+    changes
+        Parameters of the training that differ from those of the run, by name.
     framed
         Whether images are cropped to the embryo.
     positive_share
@@ -172,8 +172,7 @@ class TranslatorRecipe:
 
     targets: Sequence[str]
     texture: bool
-    strength: float = 1.0
-    steps: int = 0
+    changes: Mapping[str, Any] = field(default_factory=dict)
     framed: bool = True
     positive_share: float | None = None
 
@@ -195,19 +194,19 @@ def drawn_to_share(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
 
 
 def _train_translator(
-    target: np.ndarray, source: np.ndarray, classifier: nn.Module | None, params: Params,
-    steps: int,
-) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
+    target: np.ndarray, source: np.ndarray, classifier: nn.Module | None, params: Params
+) -> tuple[nn.Module, pd.DataFrame]:
     loss = None
     if classifier is not None:
         loss = texture_loss(params.texture_loss, classifier, lambda: published_network(params))
     images = torch.from_numpy(target), torch.from_numpy(source)
-    return train_translator(*images, loss, params, steps, params.seed)
+    return train_translator(*images, loss, params, params.translator_steps, params.seed)
 
 
 def _translator_training(
     dataset: Dataset, recipe: TranslatorRecipe, classifier: nn.Module
 ) -> Training:
+    dataset = dataset.with_params(**recipe.changes)
     params = dataset.params
     part = "" if params.transductive else "train"
     rows = pd.concat([dataset.rows(domain, part) for domain in recipe.targets], ignore_index=True)
@@ -216,20 +215,17 @@ def _translator_training(
     target = dataset.stack(rows, framed=recipe.framed).numpy()
     home = dataset.rows(params.source_domain, "train")
     source = dataset.stack(home, framed=recipe.framed).numpy()
-    steps = recipe.steps or params.translator_steps
     # The published presets tie the texture loss in; whoever asks for none gets none.
     texture = recipe.texture and params.texture_loss != "none"
-    weight = recipe.strength * params.texture_weight
-    settings = params.model_copy(update={"texture_weight": weight})
     names = ["translator_", "base_", "blocks", "padding", "upsampling", "pool_", "rate_decay",
              "average_", "adversarial_", "cycle_", "identity_", "precision"]  # fmt: skip
     ingredients = dict(
-        target=target, source=source, steps=steps, texture=texture, seed=params.seed,
-        settings=chosen_settings(settings, names + ["texture_"] * texture),
+        target=target, source=source, texture=texture, seed=params.seed,
+        settings=chosen_settings(params, names + ["texture_"] * texture),
         classifier=weights_of(classifier) if texture else None,
     )  # fmt: skip
     judge = classifier if texture else None
-    train = partial(_train_translator, target, source, judge, settings, steps)
+    train = partial(_train_translator, target, source, judge, params)
     return Training("translators", _TRANSLATOR_CODE, ingredients, train)
 
 

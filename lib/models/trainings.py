@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import pickle
 import threading
@@ -22,6 +23,16 @@ from lib.seeding import seed_everything
 from lib.store import Store
 
 Fitted = tuple[dict[str, Tensor], pd.DataFrame]
+
+# Workers are forked from a server that has imported this, and with it all that they need, and has
+# never run a thread: forked from the notebook they would inherit the locks of torch's threads.
+_WORKERS = multiprocessing.get_context("forkserver")
+_WORKERS.set_forkserver_preload(["lib.models.judges"])
+
+
+def prepare_workers() -> None:
+    """Start the server of the workers, which imports for seconds, beside whatever comes next."""
+    multiprocessing.forkserver.ensure_running()
 
 
 @dataclass(frozen=True)
@@ -81,10 +92,8 @@ def _side_by_side(
 ) -> None:
     if not trainings:
         return
-    # A forked process would inherit the locks of torch's threads: spawn.
-    context = multiprocessing.get_context("spawn")
     setting = (params.seed, params.threads // workers)
-    with ProcessPoolExecutor(workers, context, _settle, setting) as pool:
+    with ProcessPoolExecutor(workers, _WORKERS, _settle, setting) as pool:
         # As bytes: the pool itself would move tensors to shared memory, away from under the arrays
         # that the key is made of.
         running = [pool.submit(_work, store, pickle.dumps(training)) for training in trainings]

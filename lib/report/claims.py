@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -141,6 +142,26 @@ def references(claim: Claim) -> list[str]:
     if isinstance(claim, Ordering):
         return [*([claim.above] if claim.above else []), *claim.below]
     return list(claim.of) if isinstance(claim, Difference) else [claim.of]
+
+
+def part_of(book: ClaimBook, names: Iterable[str]) -> ClaimBook:
+    """The claims ``names`` with everything their verdicts rest on, in the order of the book.
+
+    That is what they refer to, and all metrics of the same table, which share a confusion matrix.
+    """
+    known = book.by_id()
+    mates: dict[str, set[str]] = {}
+    for claim in book.claims:
+        mates.setdefault(getattr(claim, "table", "") or claim.id, set()).add(claim.id)
+    wanted, new = set(), set(names)
+    while new:
+        wanted |= new
+        claims = [known[name] for name in new]
+        new = {other for claim in claims for other in references(claim)}
+        new |= {mate for claim in claims for mate in mates[getattr(claim, "table", "") or claim.id]}
+        new -= wanted
+    kept = [claim for claim in book.claims if claim.id in wanted]
+    return book.model_copy(update=dict(claims=kept))
 
 
 def _texts(claim: Claim) -> list[str]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.report.claims import ClaimBook, load_claims, references
-from lib.report.evidence import Evidence, read_evidence
-from lib.report.judgement import VERDICTS, Verdict, judge
+from lib.report.claims import ClaimBook, load_claims, part_of
+from lib.report.consistency import VERDICTS, Verdict
+from lib.report.evidence import Evidence, evidence_of, read_evidence
+from lib.report.judgement import judge
 from lib.results import Finished, write_atomically
 
 RUNGS = {
@@ -78,7 +79,8 @@ def _row(claim, verdict: Verdict) -> dict[str, str]:
         "published": verdict.published + _limits(verdict.low, verdict.high),
         "here": _number(verdict.ours)
         + _limits(verdict.ours_low, verdict.ours_high)
-        + (f", n {verdict.n}" if verdict.n else ""),
+        + (f", n {verdict.n}" if verdict.n else "")
+        + (f", {verdict.seeds} seeds" if (verdict.seeds or 1) > 1 else ""),
         "rung": verdict.rung,
         "verdict": f"**{verdict.verdict}**",
         "why": verdict.why,
@@ -106,37 +108,20 @@ def markdown_table(frame: pd.DataFrame) -> str:
 def claims_of(finished: Finished) -> pd.DataFrame:
     """The claims whose number of ours stands in this notebook, judged by what it has kept.
 
-    Columns claim, published, here, low, high, n, verdict, why.
+    Columns claim, published, here, low, high, n, seeds, rung, verdict, why.
     """
     book = load_claims()
-    own = [c for c in book.claims if finished.notebook in _notebooks(c)]
-    needed = {other for claim in own for other in references(claim)}
-    tables = {c.table for c in own if getattr(c, "table", "")}
-    kept = [
-        c for c in book.claims if c in own or c.id in needed or getattr(c, "table", "") in tables
-    ]
-    part = ClaimBook(systems=book.systems, claims=_closed(book, kept))
-    mine = {claim.id for claim in own}
-    evidence = read_evidence(finished.folder.parent, finished.notebook) if own else None
-    return pd.DataFrame(
-        [
-            dict(claim=v.claim, published=v.published, here=v.ours, low=v.ours_low,
-                 high=v.ours_high, n=v.n, verdict=v.verdict, why=v.why)
-            for v in judge(part, evidence)
-            if v.claim in mine and v.rung != "arithmetic"
-        ],
-        columns=["claim", "published", "here", "low", "high", "n", "verdict", "why"],
-    )  # fmt: skip
+    mine = {c.id for c in book.claims if finished.notebook in _notebooks(c)}
+    part = part_of(book, mine)
+    evidence = evidence_of(finished.folder.parent, finished.notebook)
+    names = ["claim", "published", "ours", "ours_low", "ours_high", "n", "seeds", "rung", "verdict",
+             "why"]  # fmt: skip
+    verdicts = [v.as_dict() for v in judge(part, evidence) if v.claim in mine]
+    return pd.DataFrame(verdicts, columns=names).rename(
+        columns=dict(ours="here", ours_low="low", ours_high="high")
+    )
 
 
 def _notebooks(claim) -> set[str]:
     keys = getattr(claim, "here", None) or ()
     return {key.split(".")[0] for key in ([keys] if isinstance(keys, str) else keys)}
-
-
-def _closed(book: ClaimBook, claims: list) -> list:
-    """``claims`` with everything they refer to, in the order of the book."""
-    known, wanted = book.by_id(), {claim.id for claim in claims}
-    while more := {o for name in wanted for o in references(known[name])} - wanted:
-        wanted |= more
-    return [claim for claim in book.claims if claim.id in wanted]

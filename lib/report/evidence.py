@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.evaluation.arms import combine_folds
+from lib.evaluation.metrics import combine_folds
+from lib.evaluation.seeds import combine_seeds, seed_difference
 from lib.evaluation.statistics import metric_intervals, paired_difference
 from lib.keys import file_digest
 from lib.params import InputError
@@ -20,12 +21,17 @@ THRESHOLDS = "frozen_thresholds"
 
 @dataclass(frozen=True)
 class Ours:
-    """A number of ours with its 95 % interval, n images."""
+    """A number of ours with its 95 % interval, n images, and how many trainings it is a mean of.
+
+    ``training_share``: what part of its variance is between seeds; 0 for one.
+    """
 
     value: float
     low: float
     high: float
     n: int
+    seeds: int = 1
+    training_share: float = 0.0
 
 
 @dataclass
@@ -40,23 +46,34 @@ class Evidence:
     predictions
         (notebook, domain in lower case) to its prediction table, one row an image, arm and seed.
     thresholds
-        (notebook, domain, arm) to the frozen threshold.
+        (notebook, domain, arm, seed) to the frozen threshold.
     synthetic
         Domains (in lower case) whose images are phantoms, all or in part.
+    counts
+        Numbers of images, by ``notebook.domain.what``.
     """
 
     profile: str
     rung: str
     predictions: Mapping[tuple[str, str], pd.DataFrame]
-    thresholds: Mapping[tuple[str, str, str], float]
+    thresholds: Mapping[tuple[str, str, str, int], float]
     synthetic: frozenset[str] = field(default_factory=frozenset)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def number(self, key: str) -> Ours | None:
-        """Our metric ``notebook.domain.arm.metric`` with its interval; None if not in this run."""
+        """Our metric ``notebook.domain.arm.metric`` with its interval, or a count without one.
+
+        None if it is not in this run.
+        """
+        if key in self.counts:
+            return Ours(*[float(self.counts[key])] * 3, n=self.counts[key])
         found = self._find(key)
         if found is None:
             return None
-        table, threshold, metric = found
+        table, cuts, metric = found
+        if len(cuts) > 1:
+            return _over_seeds(combine_seeds(table, cuts, metric))
+        (threshold,) = cuts.values()
         row = _all_metrics(_Frozen(table), threshold).set_index("metric").loc[metric]
         return Ours(float(row["value"]), float(row["low"]), float(row["high"]), int(row["n"]))
 
@@ -65,16 +82,30 @@ class Evidence:
         a, b = self._find(first), self._find(second)
         if a is None or b is None:
             return None
-        found = paired_difference(b[0], a[0], a[2], b[1], a[1])
+        if len(a[1]) > 1:
+            return _over_seeds(seed_difference(b[0], a[0], a[2], b[1], a[1]))
+        (cut_a,), (cut_b,) = a[1].values(), b[1].values()
+        found = paired_difference(b[0], a[0], a[2], cut_b, cut_a)
         return Ours(found["difference"], found["low"], found["high"], found["n"])
 
-    def _find(self, key: str) -> tuple[pd.DataFrame, float, str] | None:
-        notebook, domain, arm, metric = key.split(".")
-        threshold = self.thresholds.get((notebook, domain, arm))
+    def _find(self, key: str) -> tuple[pd.DataFrame, dict[int, float], str] | None:
+        notebook, domain, arm, *metric = key.split(".")
         table = self.predictions.get((notebook, domain))
-        if threshold is None or table is None:
+        if table is None or not metric:
             return None
-        return table[table["arm"] == arm], threshold, metric
+        own = table[table["arm"] == arm]
+        cuts = {
+            seed: self.thresholds[notebook, domain, arm, seed]
+            for seed in sorted(own["seed"].unique())
+            if (notebook, domain, arm, seed) in self.thresholds
+        }
+        return (own, cuts, metric[0]) if cuts else None
+
+
+def _over_seeds(found: dict) -> Ours:
+    training = found["sd"] ** 2 / found["seeds"]
+    share = training / (training + found["test_error"] ** 2) if training else 0.0
+    return Ours(found["value"], found["low"], found["high"], found["n"], found["seeds"], share)
 
 
 class _Frozen:
@@ -96,8 +127,8 @@ def _all_metrics(frozen: _Frozen, threshold: float) -> pd.DataFrame:
     return metric_intervals(frozen.table, threshold)
 
 
-def read_evidence(folder: str | Path, notebook: str = "*") -> Evidence:
-    """Read the predictions of every finished notebook in a results folder, or of one.
+def read_evidence(folder: str | Path) -> Evidence:
+    """Read the predictions of every finished notebook in a results folder.
 
     Raises
     ------
@@ -107,7 +138,24 @@ def read_evidence(folder: str | Path, notebook: str = "*") -> Evidence:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such results folder. Run: make reproduce")
-    predictions, thresholds, synthetic, profile = {}, {}, set(), folder.name
+    evidence = evidence_of(folder, "*")
+    if not evidence.predictions:
+        raise InputError(
+            f"{folder}: no predictions of a finished run in it. Run: make reproduce PROFILE="
+            f"{folder.name}"
+        )
+    return evidence
+
+
+def evidence_of(folder: Path, notebook: str) -> Evidence:
+    """What the notebooks whose name fits ``notebook`` have kept in a results folder, if anything.
+
+    Raises
+    ------
+    InputError
+        A file was changed since its run.
+    """
+    tables, thresholds, counts, synthetic, profile = {}, {}, {}, set(), folder.name
     for place in sorted(path.parent for path in folder.glob(f"{notebook}/{RECORD}")):
         finished = Finished(place.name, place)
         record = finished.record()
@@ -117,24 +165,23 @@ def read_evidence(folder: str | Path, notebook: str = "*") -> Evidence:
             synthetic |= {params[f"{which}_domain"].lower() for which in _DOMAINS}
         if params["second_target_optics"]:
             synthetic.add(params["second_target_domain"].lower())
+        counts |= {
+            name: metric["n"] for name, metric in finished.metrics().items() if name.count(".") == 2
+        }
         limits = place / "tables" / f"{THRESHOLDS}.csv"
         if not limits.is_file():
             continue
         for row in _verified(limits, place, record).itertuples():
-            thresholds[place.name, row.domain.lower(), row.arm] = row.threshold
+            thresholds[place.name, row.domain.lower(), row.arm, row.seed] = row.threshold
         for path in sorted(place.glob("predictions/*.csv")):
             if path.stem == "validation":  # of the fold's own model: not a judged set
                 continue
             table = _verified(path, place, record)
             for domain, part in table.groupby("domain"):
-                predictions[place.name, str(domain).lower()] = combine_folds(part)
-    if not predictions:
-        raise InputError(
-            f"{folder}: no predictions of a finished run in it. Run: make reproduce PROFILE="
-            f"{folder.name}"
-        )
+                tables.setdefault((place.name, str(domain).lower()), []).append(part)
     rung = "stored" if folder.resolve().parent.name == "reference" else "retrained"
-    return Evidence(profile, rung, predictions, thresholds, frozenset(synthetic))
+    predictions = {key: combine_folds(pd.concat(parts)) for key, parts in tables.items()}
+    return Evidence(profile, rung, predictions, thresholds, frozenset(synthetic), counts)
 
 
 _DOMAINS = ("source", "target", "second_target")

@@ -15,6 +15,7 @@ from lib.report.safety_figures import (
     structure_dots,
 )
 from lib.report.schematic import translation_schematic
+from lib.report.seed_figures import seed_dots
 from lib.report.sheets import device_comparison, frames_sheet, image_sheet, sample_sheet
 from lib.report.style import ARM_COLOURS, DOMAIN_COLOURS, arm_colour, domain_colour, save_figure
 
@@ -41,6 +42,7 @@ __all__ = [
     "roc_plot",
     "sample_sheet",
     "save_figure",
+    "seed_dots",
     "statistics_by_domain",
     "structure_dots",
     "translation_schematic",

@@ -14,9 +14,10 @@ import pandas as pd
 
 from lib.params import InputError
 from lib.report.arithmetic import fitting_confusions, metric_of
-from lib.report.claims import ClaimBook, Interval, Ordering, Value, references
+from lib.report.claims import ClaimBook, Interval, Ordering, Value, part_of, references
+from lib.report.consistency import TABLE_METRICS, Verdict
 from lib.report.evidence import Evidence
-from lib.report.judgement import TABLE_METRICS, Verdict, judge
+from lib.report.judgement import judge
 
 Tables = dict[tuple[str, str], pd.DataFrame]
 _RNG = 0  # every mutant is the same each time
@@ -102,8 +103,8 @@ EVIDENCE: dict[str, Callable[[Evidence], Evidence]] = {
     "texture weight zeroed": lambda e: _as(e, "cyclegan_texture", "cyclegan"),
     "translation left out": lambda e: _as(e, "cyclegan_texture", "grey"),
     "grey in place of RGB": lambda e: _as(e, "rgb", "grey"),
-    "threshold moved up": lambda e: _thresholds(e, 0.999),
-    "threshold moved down": lambda e: _thresholds(e, 0.001),
+    "threshold above every score": lambda e: _thresholds(e, np.inf),
+    "threshold below every score": lambda e: _thresholds(e, -np.inf),
     "a class dropped": lambda e: _each(e, lambda t: t[t["label"] == 1]),
     "twelve images kept": lambda e: _each(e, _few),
     "every image counted twenty times": lambda e: _each(e, _many),
@@ -194,11 +195,17 @@ def run_mutants(book: ClaimBook, evidence: Evidence) -> tuple[list[Outcome], lis
         moved |= changed
         outcomes.append(Outcome(name, tuple(sorted({claim for claim, _ in changed}))))
     together: dict[str, set[str]] = {}
+    known = book.by_id()
     for name, claim, spoilt_book in published_mutants(book):
         if not any(key[0] == claim for key in arithmetic) and not _is_part(book, claim):
             continue
-        spoilt = _verdicts(spoilt_book, None)
-        changed = {key for key, verdict in arithmetic.items() if spoilt.get(key) != verdict}
+        # Only these can change; the others need not be judged again.
+        table = getattr(known[claim], "table", "") or claim
+        near = {c.id for c in book.claims if table in (c.id, getattr(c, "table", ""))}
+        near |= {c.id for c in book.claims if near & set(references(c))}
+        spoilt = _verdicts(part_of(spoilt_book, near), None)
+        before = {key: verdict for key, verdict in arithmetic.items() if key[0] in near}
+        changed = {key for key, verdict in before.items() if spoilt.get(key) != verdict}
         moved |= changed
         together.setdefault(name, set()).update(key[0] for key in changed)
     outcomes += [Outcome(f"published: {name}", tuple(sorted(c))) for name, c in together.items()]

@@ -9,7 +9,7 @@ from pathlib import Path
 from lib.params import load_params
 from lib.paths import ROOT
 from lib.report.claims_report import markdown_table, summary
-from lib.report.judgement import Verdict
+from lib.report.consistency import Verdict
 from lib.report.style import arm_name
 
 REFERENCE = ROOT / "results" / "reference"

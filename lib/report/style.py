@@ -39,7 +39,7 @@ ARM_COLOURS = {
     "cyclegan": "#CC79A7",
     "cyclegan_texture": "#882255",
     "cyclegan_joint": "#009E73",
-    "too strong": "#DDCC77",
+    "too_strong": "#DDCC77",
     "oracle": "#332288",
 }
 ARM_NAMES = {

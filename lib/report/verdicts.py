@@ -116,3 +116,22 @@ def _texture_verdict(found: pd.DataFrame, arm: str) -> list[str]:
     else:
         words = "**No effect of the texture loss can be told from chance here**"
     return [f"- {words}: AUC against the same translator without it {_interval(row)}."]
+
+
+def seeds_verdict(found: pd.DataFrame) -> str:
+    """Markdown: what several trainings agree on, from ``repeats.differences_over_seeds``."""
+    lines = []
+    for metric, label in (("balanced_accuracy", "balanced accuracy"), ("auc", "AUC")):
+        rows = found[found["metric"] == metric]
+        for part, words in (
+            (rows[rows["low"] > 0], "ahead of"),
+            (rows[rows["high"] < 0], "**behind**"),
+            (rows[(rows["low"] <= 0) & (rows["high"] >= 0)], "not told apart from"),
+        ):
+            for other, group in part.groupby("against", sort=False):
+                named = [
+                    f"{arm_name(row['arm'])} ({_interval(row)}, Holm p {row['p_holm']:.2g})"
+                    for _, row in group.iterrows()
+                ]
+                lines.append(f"- {label}, {words} {arm_name(other)}: {'; '.join(named)}.")
+    return "\n".join(lines)

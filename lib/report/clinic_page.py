@@ -1,0 +1,82 @@
+"""The page that `translate` writes beside the images: pairs, gate scores, warnings."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from lib.data.images import decode, to_grey
+from lib.models.bundle import Bundle
+from lib.results import write_atomically
+
+SHOWN = 120  # pairs on the page, the strange ones first
+_THUMBNAIL = 160  # pixels
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 62rem; color: #222;
+  padding: 0 1rem; }
+figure { display: inline-block; margin: 0 1rem 1.2rem 0; vertical-align: top; width: 21rem; }
+figure img { width: 10rem; height: auto; image-rendering: auto; }
+figcaption { font-size: 13px; overflow-wrap: anywhere; }
+.stop { color: #a3310a; font-weight: 600; }
+"""
+
+
+def write_page(
+    path: Path, table: pd.DataFrame, excluded: int, images: Path, out: Path, bundle: Bundle
+) -> None:
+    """Write the page; ``table`` is that of ``lib.clinic.translate_folder``."""
+    p, names = bundle.params, bundle.params.label_names
+    stopped = int((~table["passes"]).sum())
+    unfound = int((~table["found"]).sum())
+    limit = bundle.gate.classifier.threshold
+    facts = [
+        f"{len(table)} images translated from {bundle.domain} to {p.source_domain} by "
+        f"{bundle.arm}; {excluded} files could not be read.",
+        f"<span class='stop'>{stopped}</span> lie outside what the classifier knows (gate above "
+        f"{bundle.gate.threshold:.3f}): do not rely on their translation.",
+        f"In <span class='stop'>{unfound}</span> the embryo was not found and the whole image was "
+        "used." if p.framing == "embryo" else "Whole images were used.",
+        f"Trained on {'synthetic phantoms' if p.data_kind == 'phantom' else 'real images'}. "
+        "Research only: not a medical device.",
+        f"Called {html.escape(names[1])} at a score of {limit:.3f} or more, the threshold frozen "
+        f"on {p.source_domain} validation images.",
+    ]  # fmt: skip
+    order = table.assign(strange=~table["passes"]).sort_values(
+        ["strange", "gate"], ascending=False, kind="stable"
+    )
+    pairs = [_pair(row, images, out, names) for row in order.head(SHOWN).itertuples()]
+    more = f"<p>The first {SHOWN} by gate score.</p>" if len(table) > SHOWN else ""
+    page = (
+        "<!doctype html><html lang='en'><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width'>"
+        f"<title>Translated images</title><style>{_STYLE}</style><h1>Translated images</h1>"
+        f"<ul>{''.join(f'<li>{fact}</li>' for fact in facts)}</ul>{more}{''.join(pairs)}</html>\n"
+    )
+    write_atomically(path, page.encode())
+
+
+def _pair(row, images: Path, out: Path, names: dict[int, str]) -> str:
+    file = html.escape(row.file)
+    before = _thumbnail(images / row.file)
+    after = _thumbnail(out / row.output)
+    verdict = "" if row.passes else " <span class='stop'>outside</span>"
+    return (
+        f"<figure><img src='{before}' alt='{file}, as it came'> "
+        f"<img src='{after}' alt='{file}, translated'><figcaption>{file}<br>gate {row.gate:.3f}"
+        f"{verdict}, score {row.score:.3f}: {html.escape(names[row.called])}"
+        "</figcaption></figure>"
+    )
+
+
+def _thumbnail(path: Path) -> str:
+    picture = Image.fromarray(to_grey(decode(path)))
+    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

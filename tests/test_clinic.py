@@ -1,0 +1,177 @@
+"""A folder of own images through a translator: what is written, and what is never overwritten."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from lib.clinic import EXCLUDED, PAGE, translate_folder
+from lib.models.bundle import Bundle, load_bundle, save_bundle
+from lib.models.calibration import Calibration
+from lib.models.classifier import FoldEnsemble, build_network
+from lib.models.cyclegan import CycleGAN
+from lib.models.gate import Gate
+from lib.models.translation import translate
+from lib.params import InputError, Params
+
+
+def make_bundle(**changes) -> Bundle:
+    torch.manual_seed(0)
+    params = Params(
+        profile="quick", image_size=32, base_filters=4, blocks=1, folds=2, colour_folds=1,
+        classifier="test_resnet", **changes,
+    )  # fmt: skip
+    networks = [build_network("test_resnet", 1, "").eval() for _ in range(2)]
+    ensemble = FoldEnsemble(networks, [Calibration(1.2, 0.1, 0.05, 0.5, 1.0)] * 2, blur=1.0)
+    stack = torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8)
+    gate = Gate.fit(ensemble, stack, np.arange(24) % 2)
+    facts = dict(target_images=12)
+    return Bundle(params, "ED1", "cyclegan", CycleGAN(params).to_source.eval(), gate, facts)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    save_bundle(path, make_bundle(framing="whole"))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images of every kind, one below another folder, one that cannot be read."""
+    rng = np.random.default_rng(0)
+    place = tmp_path / "phone"
+    (place / "day 2").mkdir(parents=True)
+    colour = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x010E] = "patient 17"
+    Image.fromarray(colour).save(place / "a.jpg", exif=exif)
+    Image.fromarray(colour[..., 0]).save(place / "a.png")
+    deep = rng.integers(0, 2**16, (90, 50), dtype=np.uint16)
+    Image.fromarray(deep).save(place / "day 2" / "deep.tif")
+    (place / "broken.png").write_bytes(b"no image")
+    (place / "notes.txt").write_text("not looked at")
+    return place
+
+
+def test_a_bundle_is_read_as_it_was_written(weights):
+    made, read = make_bundle(framing="whole"), load_bundle(weights)
+    stack = torch.randint(0, 256, (5, 1, 32, 32), dtype=torch.uint8)
+    assert torch.equal(translate(made.generator, stack), translate(read.generator, stack))
+    assert np.array_equal(made.gate.score(stack), read.gate.score(stack))
+    assert made.gate.threshold == read.gate.threshold
+    assert made.gate.classifier.threshold == read.gate.classifier.threshold
+    assert (read.params, read.domain, read.facts) == (made.params, made.domain, made.facts)
+
+
+def test_every_image_comes_out_at_its_own_size(weights, folder, tmp_path):
+    out = tmp_path / "out"
+    with pytest.warns(UserWarning, match="1 files left out"):
+        table = translate_folder(weights, folder, out).set_index("file")
+    assert list(table.index) == ["a.jpg", "a.png", "day 2/deep.tif"]
+    sizes = {file: Image.open(out / output).size for file, output in table["output"].items()}
+    assert sizes == {"a.jpg": (60, 40), "a.png": (60, 40), "day 2/deep.tif": (50, 90)}
+    assert pd.read_csv(out / EXCLUDED)["file"].tolist() == ["broken.png"]
+    assert table["score"].between(0, 1).all()
+    limit = load_bundle(weights).gate.threshold
+    assert (table["passes"] == (table["gate"] <= limit)).all()
+    page = (out / PAGE).read_text()
+    assert page.count("<figure>") == 3
+    assert "not a medical device" in page
+
+
+def test_patient_data_are_dropped_unless_asked_for(weights, folder, tmp_path):
+    (folder / "broken.png").unlink()
+    translate_folder(weights, folder, tmp_path / "without")
+    translate_folder(weights, folder, tmp_path / "with", keep_exif=True)
+    assert b"patient" not in (tmp_path / "without" / "a.jpg.png").read_bytes()
+    assert Image.open(tmp_path / "with" / "a.jpg.png").getexif()[0x010E] == "patient 17"
+
+
+def test_a_broken_off_run_goes_on_and_ends_the_same(weights, folder, tmp_path, monkeypatch):
+    (folder / "broken.png").unlink()
+    whole = translate_folder(weights, folder, tmp_path / "whole")
+    monkeypatch.setattr("lib.clinic._BATCH", 1)
+    written, real = [], translate
+
+    def breaks(*args):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(1)
+        return real(*args)
+
+    monkeypatch.setattr("lib.clinic.translate", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        translate_folder(weights, folder, tmp_path / "parts")
+    (tmp_path / "parts" / "a.png").unlink()  # killed between the table and the image
+    calls = []
+    monkeypatch.setattr("lib.clinic.translate", lambda *args: calls.append(1) or real(*args))
+    again = translate_folder(weights, folder, tmp_path / "parts")
+    assert len(calls) == 2  # the lost image and the one that was never reached
+    near = ["score", "gate"]  # rounding differs with the batch
+    pd.testing.assert_frame_equal(whole.drop(columns=near), again.drop(columns=near))
+    pd.testing.assert_frame_equal(whole[near], again[near], rtol=1e-4)
+
+
+def test_nothing_is_overwritten_without_force(weights, folder, tmp_path):
+    (folder / "broken.png").unlink()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").write_text("somebody's work")
+    with pytest.raises(InputError, match=r"a\.png: in the way"):
+        translate_folder(weights, folder, out)
+    assert (out / "a.png").read_text() == "somebody's work"
+    assert [path.name for path in out.iterdir()] == ["a.png"]
+    translate_folder(weights, folder, out, force=True)
+    assert Image.open(out / "a.png").size == (60, 40)
+    (folder / "a.png").write_bytes((folder / "a.jpg").read_bytes())  # another image, same name
+    with pytest.raises(InputError, match="not from the same image"):
+        translate_folder(weights, folder, out)
+
+
+def test_only_the_field_of_view_is_replaced(tmp_path):
+    """Framed images: the square round the embryo is new, the rest is the untouched luma."""
+    from lib.data.phantoms import PhantomSource
+
+    path = tmp_path / "w.safetensors"
+    save_bundle(path, make_bundle(framing="embryo"))
+    source = PhantomSource(Params(source_count=10, target_count=10, second_target_count=10,
+                                  phantom_width=128))  # fmt: skip
+    ids = source.table().query("domain == 'ED4'")["id"].head(4).tolist()
+    (tmp_path / "in").mkdir()
+    for number, image in enumerate(source.read_many(ids)):
+        Image.fromarray(image).save(tmp_path / "in" / f"{number}.png")
+    table = translate_folder(path, tmp_path / "in", tmp_path / "out")
+    assert table["found"].sum() >= 3
+    for row in table[table["found"]].itertuples():
+        before = np.asarray(Image.open(tmp_path / "in" / row.file).convert("L")).astype(int)
+        after = np.asarray(Image.open(tmp_path / "out" / row.output)).astype(int)
+        y, x = np.mgrid[: before.shape[0], : before.shape[1]] + 0.5
+        inside = (abs(x - row.left - row.side / 2) < row.side / 2) & (
+            abs(y - row.top - row.side / 2) < row.side / 2
+        )
+        assert (before == after)[~inside].all()
+        assert (before != after)[inside].mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (dict(images="none"), "no such folder"),
+        (dict(images="empty"), "no image in it"),
+        (dict(out="phone/out"), "lies in the folder of the images"),
+        (dict(weights="none.safetensors"), "no such file"),
+        (dict(weights="phone/a.png"), "not the weights of a translator"),
+        (dict(images="unreadable"), "none of 1 images can be read"),
+    ],
+)
+def test_what_cannot_be_used_is_named_and_nothing_written(given, words, weights, folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "unreadable").mkdir()
+    (tmp_path / "unreadable" / "x.png").write_bytes(b"")
+    places = dict(weights=weights, images=folder, out=tmp_path / "out")
+    places |= {name: tmp_path / place for name, place in given.items()}
+    with pytest.raises(InputError, match=words):
+        translate_folder(**places)
+    assert not any(places["out"].rglob("*.png"))
