@@ -44,7 +44,7 @@ def _add_translate(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "translate",
         help="translate a folder of own images",
-        epilog="example: python -m lib translate --weights results/quick/04_evaluation/models/"
+        epilog="example: python -m lib translate --weights results/quick/NOTEBOOK/models/"
         "cyclegan_texture.safetensors --images phone --out translated",
     )
     parser.add_argument("--weights", required=True, help="from results/PROFILE/NOTEBOOK/models")

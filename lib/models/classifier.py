@@ -118,7 +118,8 @@ def predict_logits(network: nn.Module, stack: Tensor, batch: int = 32) -> np.nda
         for part in stack.split(batch):
             images = to_unit(part.to(device)).contiguous(memory_format=torch.channels_last)
             logits.append(network(images)[:, 0])
-    return torch.cat(logits).float().cpu().numpy().astype(np.float64)
+        joined = torch.cat(logits)
+    return joined.float().cpu().numpy().astype(np.float64)
 
 
 @dataclass

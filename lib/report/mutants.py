@@ -92,7 +92,15 @@ def _swapped_domains(evidence: Evidence) -> Evidence:
     )
 
 
-EVIDENCE: dict[str, Callable[[Evidence], Evidence]] = {
+def _fewer(evidence: Evidence) -> Evidence | None:
+    """One image lost of every count."""
+    if not evidence.counts:
+        return None
+    return replace(evidence, counts={key: n - 1 for key, n in evidence.counts.items()})
+
+
+# None: there is nothing of the kind to spoil.
+EVIDENCE: dict[str, Callable[[Evidence], Evidence | None]] = {
     "labels shuffled": lambda e: _each(e, _shuffled),
     "labels inverted": lambda e: _each(e, lambda t: t.assign(label=1 - t["label"])),
     "scores inverted": lambda e: _each(e, lambda t: t.assign(score=1 - t["score"])),
@@ -108,7 +116,10 @@ EVIDENCE: dict[str, Callable[[Evidence], Evidence]] = {
     "a class dropped": lambda e: _each(e, lambda t: t[t["label"] == 1]),
     "twelve images kept": lambda e: _each(e, _few),
     "every image counted twenty times": lambda e: _each(e, _many),
-    "synthetic images taken for real": lambda e: replace(e, synthetic=frozenset()),
+    "an image lost": _fewer,
+    "synthetic images taken for real": lambda e: (
+        replace(e, synthetic=frozenset()) if e.synthetic else None
+    ),
     "predictions missing": lambda e: replace(e, predictions={}),
 }
 
@@ -182,11 +193,15 @@ def run_mutants(book: ClaimBook, evidence: Evidence) -> tuple[list[Outcome], lis
     """Outcome of every mutant, and the claims that have a verdict and that none of them moves."""
     arithmetic = _verdicts(book, None)
     # Evidence mutants leave arithmetic alone, published ones leave our numbers alone.
-    ours = {key: v for key, v in _verdicts(book, evidence).items() if key not in arithmetic}
+    answered = part_of(book, [c.id for c in book.claims if getattr(c, "here", None)])
+    ours = {key: v for key, v in _verdicts(answered, evidence).items() if key not in arithmetic}
     outcomes, moved = [], set()
     for name, spoil in EVIDENCE.items():
         try:
-            spoilt = _verdicts(book, spoil(evidence))
+            other = spoil(evidence)
+            if other is None:
+                continue
+            spoilt = _verdicts(answered, other)
         except InputError:  # refused by name: noticed
             moved |= set(ours)
             outcomes.append(Outcome(f"{name} (refused)", tuple(sorted({c for c, _ in ours}))))
