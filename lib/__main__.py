@@ -13,6 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lib", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_translate(commands)
+    _add_train(commands)
     _add_claims(commands)
     _add_mutants(commands)
     _add_explain(commands)
@@ -54,6 +55,24 @@ def _add_translate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--keep-exif", action="store_true", help="take over EXIF, which may name the patient"
     )
+    parser.set_defaults(command=run)
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    def run(stage: str, params: str) -> None:
+        from lib.models.stages import train_stage
+
+        for name in train_stage(stage, params):
+            print(f"in the store: {name}")
+
+    parser = commands.add_parser(
+        "train",
+        help="train without a notebook, on one process or under torchrun",
+        epilog="example: torchrun --nproc-per-node 2 -m lib train cyclegan --params "
+        "params/quick.yaml",
+    )
+    parser.add_argument("stage", choices=("classifier", "cyclegan"))
+    parser.add_argument("--params", required=True, help="parameter file, as params/quick.yaml")
     parser.set_defaults(command=run)
 
 

@@ -70,8 +70,9 @@ class Params(BaseModel):
     profile: str = Field("quick", pattern=r"^[a-z][a-z0-9_]*$")
     seed: int = Field(0, ge=0, lt=2**31)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     threads: int = Field(2, ge=1, le=256)
+    checkpoint_seconds: float = Field(60.0, ge=0.0)  # between checkpoints; 0: every step
     training_seeds: int = Field(1, ge=1, le=100)  # notebook 04 trains all arms from this many
 
     # The images

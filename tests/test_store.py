@@ -1,5 +1,7 @@
 """The store: what changes a key, what is kept, what happens to a damaged file."""
 
+import errno
+import os
 import pickle
 
 import numpy as np
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from lib.keys import code_digest, digest, import_closure
-from lib.params import Params
+from lib.params import InputError, Params
+from lib.results import write_atomically
 from lib.store import Store, read_tensors
 
 CODE = ("lib.params",)
@@ -224,3 +227,24 @@ def test_code_hash_follows_imported_code_and_lock_only(package, changed, counts)
     with (package / changed).open("a") as stream:
         stream.write("\n")
     assert (code_digest(["lib.a"], package) != before) == counts
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk_is_named_and_leaves_what_was_there(number, tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    write_atomically(path, b"earlier")
+
+    def fails(_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("lib.results.os.fsync", fails)
+    with pytest.raises(InputError, match=rf"table\.csv: cannot be written \({os.strerror(number)}"):
+        write_atomically(path, b"later")
+    assert path.read_bytes() == b"earlier"
+    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
+    (tmp_path / "results").write_text("no folder")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_atomically(tmp_path / "results" / "table.csv", b"x")

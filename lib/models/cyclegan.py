@@ -221,8 +221,16 @@ class ImagePool:
                 out.append(image)
             elif torch.rand((), generator=self.generator) < 0.5:
                 place = int(torch.randint(self.size, (), generator=self.generator))
-                out.append(self.images[place])
+                out.append(self.images[place].to(image.device))
                 self.images[place] = image
             else:
                 out.append(image)
         return torch.stack(out)
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """The pooled images; the generator is whoever's it is."""
+        return {"images": list(self.images)}
+
+    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self.images = list(state["images"])

@@ -12,6 +12,7 @@ from torch import nn
 from lib.data.dataset import Dataset
 from lib.data.interface import STRUCTURES
 from lib.models.calibration import calibrate
+from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import FoldEnsemble, build_network, predict_logits, soften
 from lib.models.recipes import CLASSIFIER_CODE, chosen_settings, train_fold
 from lib.models.segmentation import build_segmenter, train_segmenter
@@ -23,9 +24,11 @@ _SEGMENTER_CODE = ("lib.models.segmentation",)
 
 
 def _train_segmenter(
-    stack: np.ndarray, masks: np.ndarray, seed: int, params: Params
-) -> tuple[nn.Module, pd.DataFrame]:
-    return train_segmenter(torch.from_numpy(stack), torch.from_numpy(masks), params, seed)
+    stack: np.ndarray, masks: np.ndarray, seed: int, params: Params,
+    checkpoints: Checkpoints | None = None,
+) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
+    images, drawn = torch.from_numpy(stack), torch.from_numpy(masks)
+    return train_segmenter(images, drawn, params, seed, checkpoints)
 
 
 def fit_judges(dataset: Dataset, domain: str) -> tuple[FoldEnsemble, nn.Module | None]:

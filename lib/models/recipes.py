@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from lib.data.dataset import Dataset
 from lib.models.calibration import calibrate
+from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import FoldEnsemble, build_network, predict_logits, soften
 from lib.models.cyclegan import CycleGAN
+from lib.models.ranks import process_count
 from lib.models.texture import texture_loss
 from lib.models.training import make_fabric, train_classifier
 from lib.models.trainings import Fitted, Training, train_all
@@ -58,13 +60,15 @@ class _Kind:
 
 def train_fold(
     name: str, stack: np.ndarray, labels: np.ndarray, train: np.ndarray, valid: np.ndarray,
-    params: Params, seed: int, augmentation: str,
+    params: Params, seed: int, augmentation: str, checkpoints: Checkpoints | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
     """Build and train one classifier on uint8 arrays; see ``train_classifier``."""
     torch.manual_seed(seed)
     network = build_network(name, stack.shape[1], params.classifier_weights)
     images = torch.from_numpy(stack)
-    return train_classifier(network, images, labels, train, valid, params, seed, augmentation)
+    return train_classifier(
+        network, images, labels, train, valid, params, seed, augmentation, checkpoints
+    )
 
 
 def _fold_trainings(dataset: Dataset, kind: _Kind, stack: Tensor) -> list[Training]:
@@ -194,13 +198,18 @@ def drawn_to_share(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
 
 
 def _train_translator(
-    target: np.ndarray, source: np.ndarray, classifier: nn.Module | None, params: Params
+    target: np.ndarray,
+    source: np.ndarray,
+    classifier: nn.Module | None,
+    params: Params,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:
     loss = None
     if classifier is not None:
         loss = texture_loss(params.texture_loss, classifier, lambda: published_network(params))
     images = torch.from_numpy(target), torch.from_numpy(source)
-    return train_translator(*images, loss, params, params.translator_steps, params.seed)
+    steps = params.translator_steps
+    return train_translator(*images, loss, params, steps, params.seed, checkpoints)
 
 
 def _translator_training(
@@ -219,14 +228,18 @@ def _translator_training(
     texture = recipe.texture and params.texture_loss != "none"
     names = ["translator_", "base_", "blocks", "padding", "upsampling", "pool_", "rate_decay",
              "average_", "adversarial_", "cycle_", "identity_", "precision"]  # fmt: skip
+    # Processes that train together end as one with the batches of all.
+    whole = params.model_copy(
+        update={"translator_batch": params.translator_batch * process_count()}
+    )
     ingredients = dict(
         target=target, source=source, texture=texture, seed=params.seed,
-        settings=chosen_settings(params, names + ["texture_"] * texture),
+        settings=chosen_settings(whole, names + ["texture_"] * texture),
         classifier=weights_of(classifier) if texture else None,
     )  # fmt: skip
     judge = classifier if texture else None
     train = partial(_train_translator, target, source, judge, params)
-    return Training("translators", _TRANSLATOR_CODE, ingredients, train)
+    return Training("translators", _TRANSLATOR_CODE, ingredients, train, joint=True)
 
 
 def fit_translators(

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import to_unit
 from lib.models.training import make_fabric
 from lib.params import Params
@@ -31,23 +32,26 @@ def build_segmenter(classes: int) -> nn.Module:
 
 
 def train_segmenter(
-    stack: Tensor, masks: Tensor, params: Params, seed: int
-) -> tuple[nn.Module, pd.DataFrame]:
+    stack: Tensor, masks: Tensor, params: Params, seed: int,
+    checkpoints: Checkpoints | None = None,
+) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
     """Train on uint8 images (N, 1, H, W) and bool masks (N, classes, H, W), each on its own.
 
     Loss: binary cross-entropy plus Dice. Returns the network in evaluation mode, and its history:
     epoch, loss.
     """
-    fabric = make_fabric(params)
+    fabric = make_fabric(params, alone=True)
     fabric.seed_everything(seed, verbose=False)
     network = build_segmenter(masks.shape[1]).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE)
     batches = max(1, len(stack) // BATCH)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=batches * EPOCHS)
+    checkpoints = checkpoints or Checkpoints()
+    parts = dict(network=network, optimiser=optimiser, rate=rate)
     network, optimiser = fabric.setup(network, optimiser)
     dice = smp.losses.DiceLoss("multilabel")
-    history = []
-    for epoch in progress(range(EPOCHS), label="segmenter epochs"):
+    done, history = checkpoints.resume(parts)
+    for epoch in progress(range(done, EPOCHS), label="segmenter epochs"):
         network.train()
         losses = []
         for rows in torch.randperm(len(stack)).split(BATCH)[:batches]:
@@ -65,7 +69,8 @@ def train_segmenter(
             optimiser.step()
             rate.step()
             losses.append(loss.item())
-        history.append(dict(epoch=epoch + 1, loss=np.mean(losses)))
+        history.append(dict(epoch=epoch + 1, loss=float(np.mean(losses))))
+        checkpoints.keep(epoch + 1, parts, history)
     network = network.module.to(memory_format=torch.contiguous_format)
     return network.eval(), pd.DataFrame(history)
 

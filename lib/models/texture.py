@@ -170,20 +170,34 @@ class TextureWeight:
         self.steps = steps
         self.value = self.weight
 
-    def update(self, step: int, texture: Tensor, adversarial: Tensor, last: Tensor) -> float:
-        """The weight for this step, given both losses and the generator's last weights."""
+    def update(
+        self, step: int, texture: Tensor, adversarial: Tensor, last: Tensor,
+        mean: Callable[[Tensor], Tensor] = torch.Tensor.detach,
+    ) -> float:  # fmt: skip
+        """The weight for this step, given both losses and the generator's last weights.
+
+        ``mean`` is that over all processes that train together.
+        """
         if self.rule == "linear":
             self.value = self.weight + (self.final - self.weight) * step / max(1, self.steps - 1)
         elif self.rule == "gradient_ratio" and step % self.every == 0:
             pull = [
-                torch.autograd.grad(loss, last, retain_graph=True)[0].norm()
+                mean(torch.autograd.grad(loss, last, retain_graph=True)[0]).norm()
                 for loss in (adversarial, texture)
             ]
             ratio = self.weight * float(pull[0] / pull[1].clamp_min(1e-8))
             fresh = 1.0 if step == 0 else self.momentum
             self.value += fresh * (min(ratio, self.largest) - self.value)
         elif self.rule == "constrained":
-            push = self.dual_rate * (float(texture.detach()) / self.bound - 1.0)
+            push = self.dual_rate * (float(mean(texture.detach())) / self.bound - 1.0)
             growth = float(torch.tensor(min(max(push, -0.5), 0.5)).exp())
             self.value = min(max(self.value * growth, 1.0 / self.largest), self.largest)
         return self.value
+
+    def state_dict(self) -> dict[str, float]:
+        """The value, which two of the rules carry on from step to step."""
+        return {"value": self.value}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self.value = state["value"]

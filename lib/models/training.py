@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 import torch
@@ -11,18 +13,36 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import predict_logits, to_unit
+from lib.models.ranks import process_count
 from lib.params import Params
 from lib.progress import progress
 
+LARGEST_LOSS = 1e6  # what no training comes back from
+
 
 class DivergedError(RuntimeError):
-    """A loss is no longer a finite number."""
+    """A loss is no finite number any more, or beyond ``LARGEST_LOSS``."""
 
 
-def make_fabric(params: Params) -> Fabric:
-    """Fabric on the parameters' device and precision, one process."""
-    return Fabric(accelerator=params.device, devices=1, precision=params.precision)
+def make_fabric(params: Params, alone: bool = False) -> Fabric:
+    """Fabric on the parameters' device and precision: one process, or those of ``torchrun``.
+
+    ``alone``: this process by itself, whoever else is running.
+    """
+    kind = dict(accelerator=params.device, precision=params.precision)
+    count = process_count()
+    if count == 1:
+        return Fabric(devices=1, **kind)
+    if alone:
+        place = int(os.environ["LOCAL_RANK"])
+        gpu = params.device != "cpu" and torch.cuda.is_available()
+        return Fabric(devices=[place] if gpu else 1, **kind)
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    fabric = Fabric(devices=here, num_nodes=count // here, strategy="ddp", **kind)
+    fabric.launch()
+    return fabric
 
 
 # An embryo has no up: every rotation and reflection of it is as likely. Small shifts and scales
@@ -54,6 +74,7 @@ AUGMENTATIONS = {
 def train_classifier(
     network: nn.Module, stack: Tensor, labels: np.ndarray, train: np.ndarray, valid: np.ndarray,
     params: Params, seed: int, augmentation: str = "geometry",
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
     """Train ``network`` on ``stack[train]``; validation is watched, never learnt from.
 
@@ -63,12 +84,13 @@ def train_classifier(
     labels : (N,) of 0 and 1
     train, valid : index arrays
     augmentation : key of ``AUGMENTATIONS``
+    checkpoints : where the training goes on from, epoch by epoch, and keeps its states
 
     Returns
     -------
     The network in evaluation mode, and its history: epoch, loss, valid_auc.
     """
-    fabric = make_fabric(params)
+    fabric = make_fabric(params, alone=True)
     fabric.seed_everything(seed, verbose=False)
     augment = AUGMENTATIONS[augmentation]
     # Channels last: a quarter faster on a CPU, and what tensor cores want.
@@ -79,13 +101,15 @@ def train_classifier(
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, params.classifier_rate, total_steps=batches * params.classifier_epochs
     )
+    checkpoints = checkpoints or Checkpoints()
+    parts = dict(network=network, optimiser=optimiser, rate=rate)
     network, optimiser = fabric.setup(network, optimiser)
     # Both classes weigh the same whatever their counts.
     positive = float(labels[train].mean())
     balance = torch.tensor((1.0 - positive) / positive, device=fabric.device)
 
-    history = []
-    for epoch in progress(range(params.classifier_epochs), label="classifier epochs"):
+    done, history = checkpoints.resume(parts)
+    for epoch in progress(range(done, params.classifier_epochs), label="classifier epochs"):
         network.train()
         losses = []
         for chosen in torch.randperm(len(train))[: batches * params.classifier_batch].split(
@@ -103,12 +127,13 @@ def train_classifier(
             optimiser.step()
             rate.step()
             losses.append(loss.item())
-        if not np.isfinite(losses).all():
+        if not (np.abs(losses) < LARGEST_LOSS).all():
             raise DivergedError(
                 f"classifier loss is {losses[-1]} in epoch {epoch}: lower classifier_rate "
-                f"(now {params.classifier_rate})."
+                f"(now {params.classifier_rate}); {checkpoints}."
             )
         auc = roc_auc_score(labels[valid], predict_logits(network, stack[valid]))
-        history.append(dict(epoch=epoch + 1, loss=np.mean(losses), valid_auc=auc))
+        history.append(dict(epoch=epoch + 1, loss=float(np.mean(losses)), valid_auc=float(auc)))
+        checkpoints.keep(epoch + 1, parts, history)
     network = network.module.to(memory_format=torch.contiguous_format)
     return network.eval(), pd.DataFrame(history)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -16,6 +17,8 @@ from typing import Any
 import pandas as pd
 from torch import Tensor, nn
 
+from lib.models.checkpoint import Checkpoints
+from lib.models.ranks import Ranks
 from lib.models.training import make_fabric
 from lib.params import Params
 from lib.progress import progress, silence
@@ -39,13 +42,16 @@ def prepare_workers() -> None:
 class Training:
     """One training: where it is kept, by what, and how it is done.
 
-    ``code`` names the modules that its key depends on, ``train`` can be pickled.
+    ``code`` names the modules that its key depends on; ``train`` takes ``checkpoints`` and can be
+    pickled. ``joint``: the processes of ``torchrun`` train it together; else each takes some
+    trainings of its own.
     """
 
     stage: str
     code: tuple[str, ...]
     ingredients: dict[str, Any]
-    train: Callable[[], tuple[nn.Module, pd.DataFrame]]
+    train: Callable[..., tuple[nn.Module, pd.DataFrame]]
+    joint: bool = False
 
     def is_stored(self, store: Store) -> bool:
         """Whether weights and history are there; a damaged file counts, and is made again."""
@@ -54,19 +60,30 @@ class Training:
             for suffix in (".safetensors", ".csv")
         )
 
-    def stored(self, store: Store) -> Fitted:
-        """Weights and history; the training runs only if either is not in the store."""
+    def checkpoints(self, store: Store, seconds: float) -> Checkpoints:
+        """Where its states lie while it is under way."""
+        place = store.path(self.stage, self.ingredients, self.code, "")
+        return Checkpoints(place.with_name(f"{place.name}.unfinished"), seconds)
+
+    def stored(self, store: Store, seconds: float) -> Fitted:
+        """Weights and history; the training runs only if either is not in the store.
+
+        One that was broken off goes on from its last checkpoint; ``seconds`` lie at least between
+        two of them.
+        """
         done: list[tuple[nn.Module, pd.DataFrame]] = []
+        checkpoints = self.checkpoints(store, seconds)
 
         def once() -> tuple[nn.Module, pd.DataFrame]:
             if not done:
-                done.append(self.train())
+                done.append(self.train(checkpoints=checkpoints))
             return done[0]
 
         weights = store.weights(
             self.stage, self.ingredients, lambda: once()[0].state_dict(), self.code
         )
         history = store.table(self.stage, self.ingredients, lambda: once()[1], self.code)
+        checkpoints.remove()
         return weights, history
 
 
@@ -78,13 +95,35 @@ def train_all(store: Store, trainings: Sequence[Training], params: Params) -> li
     the other. The number of threads of each depends on how many are asked for and not on how many
     are missing, so that a run that goes on where it was broken off ends with the same weights.
     """
-    cpu = make_fabric(params).device.type == "cpu"
+    fabric = make_fabric(params)
+    if fabric.world_size > 1:
+        _among_processes(store, trainings, Ranks(fabric), params)
+        return [training.stored(store, params.checkpoint_seconds) for training in trainings]
+    cpu = fabric.device.type == "cpu"
     workers = min(params.threads, len(trainings)) if cpu else 1
     if workers > 1:
         together = trainings[: len(trainings) - len(trainings) % workers]
         missing = [training for training in together if not training.is_stored(store)]
         _side_by_side(store, missing, workers, params)
-    return [training.stored(store) for training in trainings]
+    return [training.stored(store, params.checkpoint_seconds) for training in trainings]
+
+
+def _among_processes(
+    store: Store, trainings: Sequence[Training], ranks: Ranks, params: Params
+) -> None:
+    """Bring all trainings into the store; of a joint one only the first process writes."""
+    missing = [training for training in trainings if not training.is_stored(store)]
+    ranks.wait()  # until all have looked
+    for number, training in enumerate(training for training in missing if not training.joint):
+        if number % ranks.count == ranks.rank:
+            training.stored(store, params.checkpoint_seconds)
+    ranks.wait()
+    for training in missing:
+        if training.joint and ranks.rank == 0:
+            training.stored(store, params.checkpoint_seconds)
+        elif training.joint:
+            training.train(checkpoints=training.checkpoints(store, math.inf))
+        ranks.wait()
 
 
 def _side_by_side(
@@ -96,7 +135,10 @@ def _side_by_side(
     with ProcessPoolExecutor(workers, _WORKERS, _settle, setting) as pool:
         # As bytes: the pool itself would move tensors to shared memory, away from under the arrays
         # that the key is made of.
-        running = [pool.submit(_work, store, pickle.dumps(training)) for training in trainings]
+        seconds = params.checkpoint_seconds
+        running = [
+            pool.submit(_work, store, pickle.dumps(training), seconds) for training in trainings
+        ]
         try:
             for done in progress(as_completed(running), len(running), label="trainings"):
                 done.result()
@@ -119,5 +161,5 @@ def _end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _work(store: Store, training: bytes) -> None:
-    pickle.loads(training).stored(store)
+def _work(store: Store, training: bytes, seconds: float) -> None:
+    pickle.loads(training).stored(store, seconds)

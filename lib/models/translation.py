@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import to_unit
 from lib.models.cyclegan import (
     CycleGAN,
@@ -20,29 +19,46 @@ from lib.models.cyclegan import (
     discriminator_loss,
     identity_loss,
 )
+from lib.models.ranks import Ranks
 from lib.models.texture import TextureLoss, TextureWeight
-from lib.models.training import DivergedError, make_fabric
+from lib.models.training import LARGEST_LOSS, DivergedError, make_fabric
 from lib.params import Params
 from lib.progress import progress
 
 
-def _endless_batches(
-    stack: Tensor, batch: int, flips: bool, generator: torch.Generator
-) -> Iterator[Tensor]:
-    """Batches in [-1, 1], each image once in a shuffled round, for ever.
+class Batches:
+    """Batches in [-1, 1] from a uint8 stack, each image once in a shuffled round, for ever.
 
-    With ``flips`` every second image is mirrored left to right, as light from above allows.
+    With ``flips`` every second image is mirrored left to right, as light from above allows. Only
+    ``part`` of each batch is read, the rest is for other processes.
     """
-    queue = torch.empty(0, dtype=torch.long)
-    while True:
-        while len(queue) < batch:
-            queue = torch.cat([queue, torch.randperm(len(stack), generator=generator)])
-        images = to_unit(stack[queue[:batch]])
-        if flips:
-            mirrored = torch.rand(batch, generator=generator) < 0.5
+
+    def __init__(
+        self, stack: Tensor, batch: int, flips: bool, generator: torch.Generator, part: slice
+    ) -> None:
+        self.stack, self.batch, self.flips, self.generator = stack, batch, flips, generator
+        self.part = part
+        self.queue = torch.empty(0, dtype=torch.long)
+
+    def draw(self) -> Tensor:
+        """This process's part of the next batch, float32 (N, C, H, W)."""
+        while len(self.queue) < self.batch:
+            order = torch.randperm(len(self.stack), generator=self.generator)
+            self.queue = torch.cat([self.queue, order])
+        images = to_unit(self.stack[self.queue[: self.batch][self.part]])
+        if self.flips:
+            mirrored = (torch.rand(self.batch, generator=self.generator) < 0.5)[self.part]
             images[mirrored] = images[mirrored].flip(-1)
-        yield images
-        queue = queue[batch:]
+        self.queue = self.queue[self.batch :]
+        return images
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What is left of the round; the generator is whoever's it is."""
+        return {"queue": self.queue}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self.queue = state["queue"]
 
 
 def linear_decay(step: int, steps: int, start: float) -> float:
@@ -64,7 +80,7 @@ def polynomial_average(means: list[Tensor], new: list[Tensor], count: Tensor) ->
 
 def train_translator(
     target: Tensor, source: Tensor, texture: TextureLoss | None, params: Params, steps: int,
-    seed: int,
+    seed: int, checkpoints: Checkpoints | None = None,
 ) -> tuple[CycleGAN, pd.DataFrame]:  # fmt: skip
     """Train a CycleGAN between two unpaired uint8 stacks (N, 1, H, W).
 
@@ -72,6 +88,8 @@ def train_translator(
     ----------
     texture
         Compares a translated image with its original, in both directions; None leaves it out.
+    checkpoints
+        Where the training goes on from, and keeps its states; None keeps none.
 
     Returns
     -------
@@ -81,15 +99,18 @@ def train_translator(
     Raises
     ------
     DivergedError
-        A loss is not finite; the message gives the step and the losses.
+        A loss is not finite or explodes; the message gives step, losses and last checkpoint.
     """
     fabric = make_fabric(params)
     fabric.seed_everything(seed, verbose=False)
     order = torch.Generator().manual_seed(seed)
-    networks = CycleGAN(params, channels=target.shape[1]).to(fabric.device)
+    kind = dict(
+        device=fabric.device, dtype=torch.double if params.precision == "64-true" else torch.float
+    )
+    networks = CycleGAN(params, channels=target.shape[1]).to(**kind)
     generators = nn.ModuleList([networks.to_source, networks.to_target])
     judges = nn.ModuleList([networks.judge_source, networks.judge_target])
-    optimisers, rates = [], []
+    plain, optimisers, rates = [], [], []
     for part in (generators, judges):
         optimiser = torch.optim.Adam(
             part.parameters(), params.translator_rate, betas=(0.5, 0.999), fused=True
@@ -99,22 +120,29 @@ def train_translator(
                 optimiser, lambda step: linear_decay(step, steps, params.rate_decay_start)
             )
         )
+        plain.append(optimiser)
         optimisers.append(fabric.setup_optimizers(optimiser))
     if isinstance(texture, nn.Module):
-        texture.to(fabric.device)
+        texture.to(**kind)
     pools = [ImagePool(params.pool_size, order) for _ in range(2)]
     weight = TextureWeight(params, steps)
-    batches = zip(
-        _endless_batches(target, params.translator_batch, params.translator_flips, order),
-        _endless_batches(source, params.translator_batch, params.translator_flips, order),
-        strict=True,
-    )
+    ranks = Ranks(fabric)
+    together = params.translator_batch * ranks.count  # images in a batch of all processes
+    batches = [
+        Batches(stack, together, params.translator_flips, order, ranks.part(together))
+        for stack in (target, source)
+    ]
     networks.train()
     averaged = AveragedModel(generators, multi_avg_fn=polynomial_average)
+    checkpoints = checkpoints or Checkpoints()
+    parts = dict(networks=networks, averaged=averaged, order=order, weight=weight)
+    for name, pair in dict(optimiser=plain, rate=rates, pool=pools, batches=batches).items():
+        parts |= {f"{name}_{place}": part for place, part in enumerate(pair)}
 
-    history = []
-    for step in progress(range(steps), label="translator steps"):
-        real_target, real_source = (batch.to(fabric.device) for batch in next(batches))
+    done, history = checkpoints.resume(parts)
+    ranks.wait()  # until all have read it
+    for step in progress(range(done, steps), label="translator steps"):
+        real_target, real_source = (images.draw().to(**kind) for images in batches)
 
         # Generators: deceive both judges, return from the round trip, keep the texture.
         judges.requires_grad_(False)
@@ -136,37 +164,41 @@ def train_translator(
             )
             kept = torch.zeros(())
             if texture is not None:
-                kept = texture(images["fake_source"].float(), real_target)
-                kept = kept + texture(images["fake_target"].float(), real_source)
+                kept = texture(images["fake_source"].to(real_target), real_target)
+                kept = kept + texture(images["fake_target"].to(real_source), real_source)
         if texture is not None:
             last = networks.to_source.last.weight
-            total = total + weight.update(step, kept, adversarial, last) * kept
+            total = total + weight.update(step, kept, adversarial, last, ranks.mean) * kept
         optimisers[0].zero_grad()
         fabric.backward(total)
+        ranks.mean_gradients(generators.parameters())
         optimisers[0].step()
         if params.average_weights:
             averaged.update_parameters(generators)
 
         # Discriminators: tell real from fake, also from the fakes of some steps ago.
         judges.requires_grad_(True)
-        old_source = pools[0].exchange(images["fake_source"].detach())
-        old_target = pools[1].exchange(images["fake_target"].detach())
+        old_source, old_target = (
+            pool.exchange(ranks.whole(images[name].detach()))[ranks.part(together)]
+            for pool, name in zip(pools, ("fake_source", "fake_target"), strict=True)
+        )
         with fabric.autocast():
             judged = discriminator_loss(
                 networks.judge_source, real_source, old_source
             ) + discriminator_loss(networks.judge_target, real_target, old_target)
         optimisers[1].zero_grad()
         fabric.backward(judged)
+        ranks.mean_gradients(judges.parameters())
         optimisers[1].step()
 
-        losses = dict(
-            adversarial=adversarial.item(), cycle=cycle.item(), identity=identity.item(),
-            texture=kept.item(), discriminator=judged.item(),
-        )  # fmt: skip
-        if not np.isfinite(list(losses.values())).all():
+        names = ("adversarial", "cycle", "identity", "texture", "discriminator")
+        values = [loss.detach().to(total) for loss in (adversarial, cycle, identity, kept, judged)]
+        losses = dict(zip(names, ranks.mean(torch.stack(values)).tolist(), strict=True))
+        if not (np.abs(list(losses.values())) < LARGEST_LOSS).all():
             raise DivergedError(
-                f"translator step {step}: a loss is not finite ({losses}). Lower translator_rate "
-                f"(now {params.translator_rate}) or texture_weight (now {params.texture_weight})."
+                f"translator step {step}: a loss explodes ({losses}). Lower translator_rate (now "
+                f"{params.translator_rate}) or texture_weight (now {params.texture_weight}); "
+                f"{checkpoints}."
             )
         texture_weight = weight.value if texture is not None else 0.0
         history.append(
@@ -174,6 +206,7 @@ def train_translator(
         )
         for rate in rates:
             rate.step()
+        checkpoints.keep(step + 1, parts, history)
     if params.average_weights:
         generators.load_state_dict(averaged.module.state_dict())
     return networks.eval(), pd.DataFrame(history)

@@ -13,16 +13,20 @@ from lib.report.consistency import Verdict
 from lib.report.style import arm_name
 
 REFERENCE = ROOT / "results" / "reference"
-PROFILES = {"quick": "synthetic", "sperm": "real"}
+PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
 BLOCK = re.compile(r"<!-- (results|claims) -->\n.*?<!-- /\1 -->", re.DOTALL)
 
 
 def results_table() -> str:
     """Markdown table: AUC and balanced accuracy of every arm of the profiles that are kept.
 
-    A comparison of arms is wherever untouched grey images were judged.
+    A comparison of arms is wherever untouched grey images were judged; ``trainings`` is the number
+    of seeds that a number is the mean of.
     """
-    lines = ["| images | domain | arm | AUC | balanced accuracy | n |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| images | domain | arm | AUC | balanced accuracy | n | trainings |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for profile, kind in PROFILES.items():
         kept = REFERENCE / profile / "metrics.json"
         if not kept.is_file():
@@ -39,7 +43,8 @@ def results_table() -> str:
                     continue
                 arm = name.removeprefix(start).removesuffix(".auc")
                 auc, balanced = metrics[name], metrics[f"{start}{arm}.balanced_accuracy"]
-                cells = [words, domain, arm_name(arm), _cell(auc), _cell(balanced), auc["n"]]
+                cells = [words, domain, arm_name(arm), _cell(auc), _cell(balanced)]
+                cells += [auc["n"], auc["seeds"]]
                 lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
@@ -50,7 +55,7 @@ def _cell(metric: dict) -> str:
 
 def claims_table() -> str:
     """Markdown: how the claims were judged, and the published figures that do not agree."""
-    kept = REFERENCE / "quick" / "claims.json"
+    kept = REFERENCE / "phantom_full" / "claims.json"
     if not kept.is_file():
         return ""
     verdicts = [Verdict(**verdict) for verdict in json.loads(kept.read_text())]

@@ -1,0 +1,64 @@
+"""Trainings without a notebook, as on a cluster; the notebooks find what is done in the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lib.data.dataset import Dataset
+from lib.models.ranks import Ranks, process_count
+from lib.models.recipes import TranslatorRecipe, fit_classifiers, fit_translators
+from lib.models.training import make_fabric
+from lib.notebooks import notebook_paths
+from lib.params import InputError, load_params
+from lib.paths import data_root, results_root
+from lib.results import Finished
+from lib.seeding import seed_everything
+from lib.store import Store
+
+STAGES = ("classifier", "cyclegan")
+
+
+def train_stage(stage: str, path: str | Path) -> list[str]:
+    """Train the classifiers, or the translators of the first target, of a parameter file.
+
+    Under ``torchrun`` the processes train a translator together: ``translator_batch`` is that of
+    each, and the weights are those of one process with the batch of all, under whose parameters a
+    notebook finds them. Of the classifiers each process trains some folds.
+
+    Returns
+    -------
+    Names of the weights in the store; empty in all processes but the first.
+
+    Raises
+    ------
+    InputError
+        The parameters are refused, or the images were not split yet.
+    """
+    params = load_params(path, profile=Path(path).stem)
+    seed_everything(params.seed, params.threads)
+    fabric = make_fabric(params)
+    store = Store(results_root() / "store")
+    dataset = Dataset.open(params, data_root(), store, _split(params.profile))
+    classifiers = fit_classifiers(dataset)
+    if stage == "cyclegan":
+        here = [params.target_domain]
+        recipes = {
+            "cyclegan": TranslatorRecipe(here, texture=False),
+            "cyclegan_texture": TranslatorRecipe(here, texture=True),
+        }
+        fit_translators(dataset, recipes, classifiers["grey"].ensemble.networks[0])
+    if process_count() > 1:
+        Ranks(fabric).wait()
+    kept = {"classifier": "classifiers/", "cyclegan": "translators/"}[stage]
+    names = sorted(name for name in store.used if name.startswith(kept) and "safetensors" in name)
+    return names if fabric.global_rank == 0 else []
+
+
+def _split(profile: str) -> Finished:
+    """The finished notebook that has split the images of a profile."""
+    for table in sorted(results_root().glob(f"{profile}/*/tables/split.csv")):
+        return Finished(table.parent.parent.name, table.parent.parent)
+    raise InputError(
+        f"{results_root() / profile}: the images are not split yet. Run first: make reproduce "
+        f"PROFILE={profile} SNAKEMAKE_FLAGS='--until {notebook_paths()[0].stem}'"
+    )
