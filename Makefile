@@ -54,7 +54,7 @@ lock:  ## write requirements.lock anew from pyproject.toml
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BASE_PYTHON) -m venv $$folder && \
 	  $$folder/bin/pip install --quiet --disable-pip-version-check uv==0.13.8 && \
 	  $$folder/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate --extra dev --output-file requirements.lock pyproject.toml
+	  --no-header --no-annotate --extra dev --extra cluster --output-file requirements.lock pyproject.toml
 
 # Figures are in the notebooks; of the files, only the image sheets are kept, and no weights. Real images are not
 # ours to keep: of a profile that reads any, tables, predictions and numbers alone.

@@ -241,7 +241,7 @@ def load_params(path: str | Path, **overrides: Any) -> Params:
         raise InputError(f"{path}: no such parameter file. Profiles beside it: {known}.")
     try:
         values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML ({error}). Correct the file.") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected lines 'name: value', got {type(values).__name__}.")

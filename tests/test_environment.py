@@ -14,7 +14,9 @@ from lib.paths import LOCK, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DECLARED = [
-    Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    Requirement(text)
+    for text in PROJECT["dependencies"]
+    + [text for extra in PROJECT["optional-dependencies"].values() for text in extra]
 ]
 
 

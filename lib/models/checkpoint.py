@@ -57,12 +57,14 @@ class Checkpoints:
         for path in reversed(self.paths()):
             try:
                 tensors, skeleton = read_tensors(path)
-            except (SafetensorError, ValueError, KeyError, OSError) as error:
+                state = _unpack(skeleton, tensors)
+                if set(state["parts"]) != set(parts):
+                    raise ValueError(f"it holds {', '.join(state['parts'])}")
+            except (SafetensorError, ValueError, KeyError, AttributeError, OSError) as error:
                 warnings.warn(
                     f"{path}: damaged ({error}); the checkpoint before it is used.", stacklevel=2
                 )
                 continue
-            state = _unpack(skeleton, tensors)
             for name, part in parts.items():
                 if isinstance(part, torch.Generator):
                     part.set_state(state["parts"][name])

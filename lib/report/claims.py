@@ -212,7 +212,7 @@ def load_claims(path: str | Path = "") -> ClaimBook:
         raw = yaml.load(path.read_text(), yaml.BaseLoader)  # every number stays as printed
         entries = [new for entry in raw["claims"] for new in _expand(entry)]
         return ClaimBook(systems=raw["systems"], claims=entries)
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not a claims file ({type(error).__name__}: {error}). It needs 'systems' and "
             "'claims' as in the one that comes with the compendium."
