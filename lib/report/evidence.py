@@ -172,7 +172,8 @@ def evidence_of(folder: Path, notebook: str) -> Evidence:
         if not limits.is_file():
             continue
         for row in _verified(limits, place, record).itertuples():
-            thresholds[place.name, row.domain.lower(), row.arm, row.seed] = row.threshold
+            seed = getattr(row, "seed", record["seed"])  # one seed needs no column
+            thresholds[place.name, row.domain.lower(), row.arm, seed] = row.threshold
         for path in sorted(place.glob("predictions/*.csv")):
             if path.stem == "validation":  # of the fold's own model: not a judged set
                 continue
