@@ -27,7 +27,14 @@ from lib.results import read_table, write_atomically
 
 TABLE, EXCLUDED, PAGE = "translated.csv", "excluded.csv", "report.html"
 _BATCH = 32
-_ORIENTATION = 0x0112  # EXIF tag; decoding has applied it
+# EXIF that may be kept: description, maker, model, software, date, artist, copyright, and the parts
+# on exposure and place. The orientation was applied; of a TIFF the rest is the layout of its file.
+_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+_PARTS = (0x8769, 0x8825)
+_COLUMNS = (
+    "file", "output", "width", "height", "found", "left", "top", "side", "score", "called", "gate",
+    "passes", "sha256", "output_sha256", "weights", "exif",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,8 @@ def translate_folder(
     Parameters
     ----------
     force
-        Overwrite images in ``out`` that this command has not written from the same file and
-        weights.
+        Overwrite what lies in the way: files in ``out`` that this command has not written from the
+        same image and weights.
     keep_exif
         Take EXIF over. It may name patient, place and time, so it is dropped otherwise.
 
@@ -62,28 +69,31 @@ def translate_folder(
     Columns file, output, width, height, found (of the embryo; True where whole images are used),
     left, top, side (the translated square, pixels), score (probability of label 1 after
     translation), called (at the frozen threshold), gate (distance from what the classifier knows),
-    passes (the gate), sha256 and output_sha256 (of both files), weights (their SHA-256).
+    passes (the gate), sha256 and output_sha256 (of both files), weights (their SHA-256), exif
+    (whether it was kept).
 
     Raises
     ------
     InputError
-        No translator in ``weights``, no images, or a file in the way.
+        No translator in ``weights``, no images, two that would have one name, or a file in the way.
     """
     bundle = load_bundle(weights)
     images, out = Path(images), Path(out)
     files = _image_files(images, out)
-    mark = file_digest(Path(weights))
-    done = _already_done(out / TABLE, images, mark) if not force else pd.DataFrame()
-    names = {file: _output_name(file) for file in files}
-    known = set() if done.empty else set(done["file"])
-    waiting = [file for file in files if file not in known]
-    in_the_way = [names[file] for file in waiting if (out / names[file]).exists()]
+    names = _output_names(files)
+    made_by = dict(weights=file_digest(Path(weights)), exif=keep_exif)
+    kept = _earlier(out / TABLE)
+    done = _still_there(kept, images, out, made_by)
+    waiting = [file for file in files if file not in set(done["file"])]
+    sides = [] if len(kept) else [TABLE, EXCLUDED, PAGE]
+    in_the_way = [
+        name for name in [*sides, *(names[file] for file in waiting)] if (out / name).exists()
+    ]
     if in_the_way and not force:
         raise InputError(
             f"{out / in_the_way[0]}: in the way ({len(in_the_way)} such files), and not from the "
             "same image and weights. Choose another --out, or --force to overwrite."
         )
-    out.mkdir(parents=True, exist_ok=True)
     rows, excluded = [done] if len(done) else [], []
     batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
     with ThreadPoolExecutor() as pool:
@@ -104,15 +114,15 @@ def translate_folder(
                 table["output"] = [names[file] for file, _ in fine]
                 table["sha256"] = list(pool.map(file_digest, [images / f for f, _ in fine]))
                 table["output_sha256"] = [hashlib.sha256(png).hexdigest() for png in pngs]
-                rows.append(table.assign(weights=mark))
+                rows.append(table.assign(**made_by))
                 # The table first: an image that it names and that is not there is made again.
-                _write(out / TABLE, pd.concat(rows, ignore_index=True))
+                _write(out / TABLE, pd.concat(rows, ignore_index=True)[[*_COLUMNS]])
                 list(pool.map(write_atomically, [out / name for name in table["output"]], pngs))
     if not rows:
         raise InputError(
             f"{images}: none of {len(files)} images can be read. {excluded[0]['reason']}"
         )
-    result = pd.concat(rows, ignore_index=True).sort_values("file", ignore_index=True)
+    result = pd.concat(rows, ignore_index=True).sort_values("file", ignore_index=True)[[*_COLUMNS]]
     _write(out / TABLE, result)
     _write(out / EXCLUDED, pd.DataFrame(excluded, columns=["file", "reason"]))
     if excluded:
@@ -139,22 +149,41 @@ def _image_files(folder: Path, out: Path) -> list[str]:
     return files
 
 
-def _output_name(file: str) -> str:
+def _output_names(files: Sequence[str]) -> dict[str, str]:
     # The suffix stays in the name, so that a.jpg and a.png do not meet.
-    return file if file.lower().endswith(".png") else f"{file}.png"
+    names = {file: file if file.lower().endswith(".png") else f"{file}.png" for file in files}
+    first: dict[str, str] = {}
+    for file, name in names.items():
+        if first.setdefault(name, file) != file:
+            raise InputError(
+                f"{first[name]} and {file}: both would be written to {name}. Rename one of them."
+            )
+    return names
 
 
-def _already_done(table: Path, images: Path, weights: str) -> pd.DataFrame:
-    """Rows of an earlier run by the same weights from files that are still the same."""
-    if not table.is_file():
-        return pd.DataFrame()
-    rows = read_table(table)
-    rows = rows[rows["weights"] == weights]
+def _earlier(table: Path) -> pd.DataFrame:
+    """What an earlier run has written down; empty if it was none of this command."""
+    if table.is_file():
+        try:
+            rows = read_table(table)
+        except (ValueError, UnicodeDecodeError):
+            rows = pd.DataFrame()
+        if tuple(rows.columns) == _COLUMNS:
+            return rows
+    return pd.DataFrame(columns=_COLUMNS)
+
+
+def _still_there(
+    rows: pd.DataFrame, images: Path, out: Path, made_by: dict[str, object]
+) -> pd.DataFrame:
+    """Rows made in the same way, from files that are still the same, of images still there."""
+    for name, value in made_by.items():
+        rows = rows[rows[name] == value]
     same = [
-        _is(images / row.file, row.sha256) and _is(table.parent / row.output, row.output_sha256)
+        _is(images / row.file, row.sha256) and _is(out / row.output, row.output_sha256)
         for row in rows.itertuples()
     ]
-    return rows[same]
+    return rows[np.array(same, dtype=bool)]
 
 
 def _is(path: Path, sha256: str) -> bool:
@@ -172,7 +201,9 @@ def _ahead(
         except InputError as error:
             return error
 
-    coming = [pool.submit(read, file) for file in batches[0]] if batches else []
+    if not batches:
+        return
+    coming = [pool.submit(read, file) for file in batches[0]]
     for following in [*batches[1:], []]:
         now, coming = coming, [pool.submit(read, file) for file in following]
         yield [future.result() for future in now]
@@ -239,8 +270,8 @@ def _pasted(grey: np.ndarray, picture: np.ndarray, square: _Square) -> np.ndarra
         Image.Resampling.BICUBIC,
     )  # fmt: skip
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
-    inside_x = (x >= square.left) & (x <= square.left + square.side)
-    inside_y = (y >= square.top) & (y <= square.top + square.side)
+    inside_x = (x >= square.left) & (x < square.left + square.side)
+    inside_y = (y >= square.top) & (y < square.top + square.side)
     return np.where(inside_y[:, None] & inside_x, np.asarray(placed), grey)
 
 
@@ -248,8 +279,10 @@ def _encoded(image: np.ndarray, exif_of: Path | None) -> bytes:
     extra = {}
     if exif_of is not None:
         with Image.open(exif_of) as original:
-            exif = original.getexif()
-        exif.pop(_ORIENTATION, None)
+            given, exif = original.getexif(), Image.Exif()
+            exif.update({tag: given[tag] for tag in _TAGS if tag in given})
+            for part in _PARTS:
+                exif.get_ifd(part).update(given.get_ifd(part))
         extra = dict(exif=exif)
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "PNG", **extra)

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ TINY = dict(
     image_size=32, base_filters=4, blocks=1, translator_batch=2, classifier_batch=8, threads=1,
     device="cpu", pool_size=3, average_weights=True, translator_rate=1e-3, classifier_epochs=4,
 )  # fmt: skip
-STEPS = 100
+STEPS, LONG = 40, 200
 
 
 def stack(count: int, seed: int) -> torch.Tensor:
@@ -89,19 +90,21 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(train, steps, tmp_p
 
 def _in_a_process(folder, result):
     torch.set_num_threads(1)
-    text = digest(translator(Checkpoints(folder, 0)))
+    text = digest(translator(Checkpoints(folder, 0), LONG))
     partial = result.with_suffix(".partial")
     partial.write_text(text)
     partial.rename(result)
 
 
 def test_kill_9_at_twenty_moments_changes_no_bit(tmp_path):
-    whole = digest(translator(None))
+    whole = digest(translator(None, LONG))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lib.models.translation"])
     folder, result = tmp_path / "states", tmp_path / "result.txt"
     rng, kills = np.random.default_rng(0), 0
-    while not result.exists():
+    for _ in range(30):
+        if result.exists():
+            break
         worker = context.Process(target=_in_a_process, args=(folder, result))
         worker.start()
         before = {path.name for path in folder.glob("*.safetensors")}
@@ -175,3 +178,21 @@ def test_a_loss_that_explodes_names_the_last_good_checkpoint(tmp_path):
     with pytest.raises(DivergedError, match=r"step 4: a loss explodes.*000000004\.safetensors"):
         train_translator(stack(4, 0), stack(4, 1), explodes, Params(**TINY), 9, 0,
                          Checkpoints(tmp_path, 0))  # fmt: skip
+
+
+def test_a_second_process_waits_for_the_first_and_reads_what_it_made(tmp_path):
+    """Two profiles may want the same training at once."""
+    store, running = Store(tmp_path), []
+
+    def slow(checkpoints):
+        running.append(1)
+        assert len(running) == 1, "trained twice at once"
+        result = translator(checkpoints, 10)
+        running.pop()
+        return result
+
+    plan = Training("translators", ("lib.models.translation",), dict(a=2), slow)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: plan.stored(store, 0), range(2))
+    assert tensor_digest(first[0]) == tensor_digest(second[0])
+    assert not list(tmp_path.glob("translators/*.unfinished"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.clinic import EXCLUDED, PAGE, translate_folder
+from lib.clinic import EXCLUDED, PAGE, TABLE, _pasted, _Square, translate_folder
 from lib.models.bundle import Bundle, load_bundle, save_bundle
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble, build_network
@@ -175,3 +175,53 @@ def test_what_cannot_be_used_is_named_and_nothing_written(given, words, weights,
     with pytest.raises(InputError, match=words):
         translate_folder(**places)
     assert not any(places["out"].rglob("*.png"))
+
+
+def test_a_finished_run_is_finished_again_without_work(weights, folder, tmp_path, monkeypatch):
+    (folder / "broken.png").unlink()
+    out = tmp_path / "out"
+    first = translate_folder(weights, folder, out)
+    (out / PAGE).unlink()  # killed before the page
+    monkeypatch.setattr("lib.clinic.translate", None)
+    pd.testing.assert_frame_equal(first, translate_folder(weights, folder, out))
+    assert (out / PAGE).is_file()
+
+
+def test_exif_that_was_kept_goes_when_it_is_no_longer_asked_for(weights, folder, tmp_path):
+    (folder / "broken.png").unlink()
+    translate_folder(weights, folder, tmp_path / "out", keep_exif=True)
+    with pytest.raises(InputError, match="in the way"):
+        translate_folder(weights, folder, tmp_path / "out")
+    translate_folder(weights, folder, tmp_path / "out", force=True)
+    assert b"patient" not in (tmp_path / "out" / "a.jpg.png").read_bytes()
+
+
+def test_names_that_would_meet_are_refused(weights, folder, tmp_path):
+    (folder / "a.jpg.png").write_bytes((folder / "a.png").read_bytes())
+    with pytest.raises(InputError, match=r"a\.jpg and a\.jpg\.png|a\.jpg\.png and a\.jpg"):
+        translate_folder(weights, folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", [TABLE, PAGE])
+def test_somebody_elses_tables_and_pages_stay(name, weights, folder, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="in the way"):
+        translate_folder(weights, folder, out)
+    assert (out / name).read_text() == "a,b\n1,2\n"
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(weights, folder, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(InputError, match="cannot be written"):
+        translate_folder(weights, folder, tmp_path / "out")
+
+
+def test_no_seam_where_a_centred_square_ends_between_pixels(tmp_path):
+    """An odd difference of the sides puts the edges of the square on half pixels."""
+    grey = np.full((64, 101), 77, np.uint8)
+    picture = np.full((32, 32), 200, np.uint8)
+    pasted = _pasted(grey, picture, _Square((101 - 64) / 2, 0.0, 64.0))
+    assert set(np.unique(pasted)) == {77, 200}
+    assert (pasted == 200).sum(axis=1).tolist() == [64] * 64

@@ -62,7 +62,7 @@ def metrics_over_seeds(combined: pd.DataFrame, limits: pd.DataFrame) -> pd.DataF
         for arm, part in combined.groupby("arm", sort=False)
         for metric in METRICS
     ]
-    return pd.DataFrame(rows).drop(columns="p")
+    return pd.DataFrame(rows)
 
 
 def differences_over_seeds(

@@ -11,7 +11,7 @@ import scipy.stats
 
 from lib.evaluation.bootstrap import LEVEL, WeightedSample, number_groups, resample
 from lib.evaluation.metrics import METRICS
-from lib.evaluation.statistics import aligned
+from lib.evaluation.statistics import aligned, limits_at_one
 from lib.params import InputError
 
 # Group weights (R, G) to a number for each resample, (R,).
@@ -40,8 +40,9 @@ def combine_seeds(
     Returns
     -------
     ``value`` (mean), ``low``, ``high``, ``sd`` (between seeds; NaN for one), ``test_error`` (SD of
-    the mean by the choice of images), ``p`` (two-sided, of a value of 0), ``n``, ``groups``,
-    ``seeds``. With one seed the interval carries the test set alone.
+    the mean by the choice of images), ``n``, ``groups``, ``seeds``. With one seed the interval
+    carries the test set alone. Limits end where the metric does; a metric that is 1 throughout has
+    the lower limit that ``statistics`` gives it.
 
     Raises
     ------
@@ -51,7 +52,13 @@ def combine_seeds(
     (samples,), images = _samples([predictions], [thresholds])
     column = METRICS.index(metric)
     statistics = [_metric(sample, column) for sample in samples]
-    return _over_seeds(statistics, images, resamples, seed)
+    found = _over_seeds(statistics, images, resamples, seed)
+    least = -1.0 if metric == "kappa" else 0.0
+    low, high = max(found["low"], least), min(found["high"], 1.0)
+    if found["low"] == found["high"] == 1.0:
+        low, high = limits_at_one(metric, images)
+    del found["p"]
+    return found | dict(low=low, high=high)
 
 
 def seed_difference(
@@ -61,7 +68,8 @@ def seed_difference(
 ) -> dict[str, Any]:  # fmt: skip
     """Difference b - a of a metric over seeds, paired by image and by seed.
 
-    Parameters, returned fields and errors as those of ``combine_seeds``.
+    Parameters, returned fields and errors as those of ``combine_seeds``, and ``p`` (two-sided, of
+    no difference). Both arms must have the same seeds.
     """
     (first, second), images = _samples([predictions_a, predictions_b], [thresholds_a, thresholds_b])
     column = METRICS.index(metric)
@@ -102,6 +110,9 @@ def _samples(
 ) -> tuple[list[list[WeightedSample]], pd.DataFrame]:
     """For every table its sample of each seed, and the images they all share."""
     parts, cuts = [], []
+    seeds = [sorted(table["seed"].unique()) for table in tables]
+    if any(other != seeds[0] for other in seeds):
+        raise InputError(f"the arms have other seeds: {seeds}. Judge all of them from the same.")
     for table, limits in zip(tables, thresholds, strict=True):
         for key, part in table.groupby("seed"):
             if key not in limits:

@@ -25,7 +25,8 @@ from lib.evaluation.metrics import METRICS, check_two_classes
 from lib.params import InputError
 
 
-def _limits_at_one(metric: str, predictions: pd.DataFrame) -> tuple[float, float]:
+def limits_at_one(metric: str, predictions: pd.DataFrame) -> tuple[float, float]:
+    """Limits of a metric that is 1 in every resample, see above."""
     rarer = predictions.groupby("label")["group"].nunique().min()
     low = ((1 - LEVEL) / 2) ** (1 / rarer)
     return (2 * low - 1 if metric == "kappa" else low), 1.0
@@ -59,7 +60,7 @@ def metric_intervals(
     rows = []
     for metric, (value, low, high) in zip(METRICS, results, strict=True):
         if low == high == 1.0:
-            low, high = _limits_at_one(metric, predictions)
+            low, high = limits_at_one(metric, predictions)
         rows.append((metric, value, low, high, predictions["id"].nunique(), groups))
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n", "groups"])
 

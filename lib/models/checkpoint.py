@@ -6,11 +6,13 @@ it is whole or not there. Nothing is unpickled.
 
 from __future__ import annotations
 
+import fcntl
 import random
 import shutil
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +91,19 @@ class Checkpoints:
             stale.unlink(missing_ok=True)
         write_tensors(self.folder / f"{step:09d}.safetensors", tensors, skeleton)
         for old in self.paths()[:-KEPT]:
-            old.unlink()
+            old.unlink(missing_ok=True)
         self._last = time.monotonic()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold this training, so that a second process that wants it waits until it is done."""
+        if self.folder is None:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # freed by the system however the process ends
+            yield
 
     def paths(self) -> list[Path]:
         """The checkpoints that are there, oldest first."""

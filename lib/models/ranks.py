@@ -1,6 +1,6 @@
 """Several processes that train one network together, each on its own part of every batch.
 
-They are started by ``torchrun`` or ``srun``; Fabric connects them. Every process draws the same
+They are started by ``torchrun``; Fabric connects them. Every process draws the same
 random numbers for the whole batch and computes its own part, so that the result is that of one
 process with the batches of all.
 """

@@ -71,8 +71,16 @@ class Training:
         One that was broken off goes on from its last checkpoint; ``seconds`` lie at least between
         two of them.
         """
-        done: list[tuple[nn.Module, pd.DataFrame]] = []
         checkpoints = self.checkpoints(store, seconds)
+        if self.is_stored(store):
+            return self._kept(store, checkpoints)
+        with checkpoints.alone():
+            fitted = self._kept(store, checkpoints)
+            checkpoints.remove()
+        return fitted
+
+    def _kept(self, store: Store, checkpoints: Checkpoints) -> Fitted:
+        done: list[tuple[nn.Module, pd.DataFrame]] = []
 
         def once() -> tuple[nn.Module, pd.DataFrame]:
             if not done:
@@ -83,7 +91,6 @@ class Training:
             self.stage, self.ingredients, lambda: once()[0].state_dict(), self.code
         )
         history = store.table(self.stage, self.ingredients, lambda: once()[1], self.code)
-        checkpoints.remove()
         return weights, history
 
 
@@ -103,8 +110,13 @@ def train_all(store: Store, trainings: Sequence[Training], params: Params) -> li
     workers = min(params.threads, len(trainings)) if cpu else 1
     if workers > 1:
         together = trainings[: len(trainings) - len(trainings) % workers]
-        missing = [training for training in together if not training.is_stored(store)]
-        _side_by_side(store, missing, workers, params)
+        # One of those that are the same is enough.
+        missing = {
+            training.checkpoints(store, 0).folder: training
+            for training in together
+            if not training.is_stored(store)
+        }
+        _side_by_side(store, list(missing.values()), workers, params)
     return [training.stored(store, params.checkpoint_seconds) for training in trainings]
 
 

@@ -78,9 +78,9 @@ class Evidence:
         return Ours(float(row["value"]), float(row["low"]), float(row["high"]), int(row["n"]))
 
     def difference(self, first: str, second: str) -> Ours | None:
-        """Metric ``first`` minus ``second``, paired where both judge the same images."""
+        """Metric ``first`` minus ``second``, paired by image and seed; None if they cannot be."""
         a, b = self._find(first), self._find(second)
-        if a is None or b is None:
+        if a is None or b is None or set(a[1]) != set(b[1]):
             return None
         if len(a[1]) > 1:
             return _over_seeds(seed_difference(b[0], a[0], a[2], b[1], a[1]))

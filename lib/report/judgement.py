@@ -96,15 +96,19 @@ def _of_difference(
 
 
 def _deciding(ours: Ours, distance: float) -> str:
-    """How many images or seeds: an interval shrinks with the root of the number of either.
+    """How many images or seeds: each shrinks its own part of the variance, and that alone.
 
     One training says nothing of other seeds, so of one only images are counted.
     """
     if distance < 1e-6:
         return "no difference to decide"
-    factor = (0.5 * (ours.high - ours.low) / distance) ** 2
-    if ours.training_share > 0.5:
-        seeds = max(math.ceil(ours.seeds * factor), ours.seeds + 1)
-        return f"about {seeds} seeds would decide it, most of the variance being theirs"
-    images = max(math.ceil(ours.n * factor), ours.n + 1)
-    return f"about {images} images would decide it"
+    wanted = (distance / (0.5 * (ours.high - ours.low))) ** 2  # share of the variance that may stay
+    of_seeds, of_images = ours.training_share, 1.0 - ours.training_share
+    if of_images < wanted and of_seeds > of_images:
+        seeds = math.ceil(ours.seeds * of_seeds / (wanted - of_images))
+        return f"about {max(seeds, ours.seeds + 1)} seeds would decide it"
+    if of_seeds < wanted:
+        images = math.ceil(ours.n * of_images / (wanted - of_seeds))
+        return f"about {max(images, ours.n + 1)} images would decide it"
+    factor = math.ceil(1.0 / wanted)
+    return f"about {ours.n * factor} images and {ours.seeds * factor} seeds would decide it"

@@ -84,12 +84,14 @@ def _swapped_domains(evidence: Evidence) -> Evidence:
     known = {domain for _, domain in keys}
     if len(known) < 2:
         raise InputError("one domain only: there is nothing to swap")
-    return replace(
-        evidence,
-        predictions={
-            key: evidence.predictions[other] for key, other in zip(keys, turned, strict=True)
-        },
-    )
+    swapped = dict(zip(keys, turned, strict=True))
+    limits = {
+        (*key, arm, seed): evidence.thresholds.get((*other, arm, seed), 0.5)
+        for key, other in swapped.items()
+        for arm, seed in evidence.predictions[other].groupby(["arm", "seed"]).groups
+    }
+    predictions = {key: evidence.predictions[other] for key, other in swapped.items()}
+    return replace(evidence, predictions=predictions, thresholds=limits)
 
 
 def _fewer(evidence: Evidence) -> Evidence | None:
@@ -202,12 +204,12 @@ def run_mutants(book: ClaimBook, evidence: Evidence) -> tuple[list[Outcome], lis
             if other is None:
                 continue
             spoilt = _verdicts(answered, other)
-        except InputError:  # refused by name: noticed
-            moved |= set(ours)
+        except InputError:  # refused by name: noticed, but it tells no claim from another
             outcomes.append(Outcome(f"{name} (refused)", tuple(sorted({c for c, _ in ours}))))
             continue
         changed = {key for key, verdict in ours.items() if spoilt.get(key) != verdict}
-        moved |= changed
+        if other.predictions:  # without any, every claim moves
+            moved |= changed
         outcomes.append(Outcome(name, tuple(sorted({claim for claim, _ in changed}))))
     together: dict[str, set[str]] = {}
     known = book.by_id()
