@@ -61,9 +61,13 @@ def _add_translate(commands: argparse._SubParsersAction) -> None:
 def _add_train(commands: argparse._SubParsersAction) -> None:
     def run(stage: str, params: str) -> None:
         from lib.models.stages import train_stage
+        from lib.models.training import DivergedError
 
-        for name in train_stage(stage, params):
-            print(f"in the store: {name}")
+        try:
+            for name in train_stage(stage, params):
+                print(f"in the store: {name}")
+        except DivergedError as error:
+            sys.exit(f"error: {error}")
 
     parser = commands.add_parser(
         "train",

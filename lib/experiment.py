@@ -21,8 +21,9 @@ from matplotlib.figure import Figure
 
 from lib.keys import file_digest
 from lib.models.bundle import Bundle, save_bundle
+from lib.models.training import resolve_device
 from lib.models.trainings import prepare_workers
-from lib.params import InputError, Params, parameters_in
+from lib.params import Params, parameters_in
 from lib.paths import LOCK, ROOT, data_root, results_root
 from lib.report.style import save_figure
 from lib.results import (
@@ -39,21 +40,6 @@ from lib.store import Store
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "lightning-fabric")
 SCREEN_DPI = 96  # of the picture shown in the notebook
-
-
-def resolve_device(wanted: str) -> torch.device:
-    """``auto``: the GPU where there is one, else the CPU.
-
-    Raises
-    ------
-    InputError
-        ``cuda`` is wanted and there is none.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: 'cuda' was asked for and none is here. Use 'auto' or 'cpu'.")
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
 
 
 class Run:

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from lib import experiment
-from lib.experiment import resolve_device, start
+from lib.experiment import start
 from lib.keys import file_digest
+from lib.models.training import resolve_device
 from lib.params import InputError
 from lib.seeding import seed_everything
 

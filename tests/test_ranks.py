@@ -75,3 +75,16 @@ def test_images_that_are_not_split_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("COMPENDIUM_RESULTS", str(tmp_path / "empty"))
     with pytest.raises(InputError, match="not split yet"):
         train_stage("classifier", write_params(tmp_path / "p"))
+
+
+def test_a_split_by_other_parameters_is_not_trained_on(results, tmp_path):
+    (results / "smoke" / ".01_data_audit.partial" / "tables").mkdir(parents=True)
+    (results / "smoke" / ".01_data_audit.partial" / "tables" / "split.csv").write_text("id")
+    with pytest.raises(InputError, match=r"split with folds = 2, the parameters say 3"):
+        train_stage("classifier", write_params(tmp_path / "p", folds=3))
+
+
+def test_a_gpu_that_is_not_there_is_named(results, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match="cuda"):
+        train_stage("classifier", write_params(tmp_path / "p", device="cuda"))

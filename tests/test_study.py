@@ -12,7 +12,7 @@ from lib.evaluation.repeats import (
     metrics_over_seeds,
 )
 from lib.models.recipes import TranslatorRecipe
-from lib.params import Params
+from lib.params import InputError, Params
 from lib.report.figures import seed_dots
 from lib.report.verdicts import seeds_verdict
 
@@ -52,6 +52,12 @@ def test_variants_differ_in_one_factor(params):
     assert mean == pytest.approx(0.2)  # that of the history
     assert recipes["mind_constant"].changes["texture_weight"] == pytest.approx(0.2)
     assert recipes["mind_constrained"].changes["texture_bound"] == 0.5
+
+
+def test_a_study_without_a_loss_is_refused(params):
+    for change in (dict(texture_loss="none"), dict(texture_rule="linear")):
+        with pytest.raises(InputError, match="gradient_ratio"):
+            study.loss_recipes(params.model_copy(update=change))
 
 
 def test_study_runs_from_images_to_verdict(dataset, params):

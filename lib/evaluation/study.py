@@ -1,8 +1,9 @@
 """One factor at a time: every texture loss at one weight rule, every rule at one loss.
 
-All variants have the same images, steps and seeds. The rules differ in their course and not in
-their strength: constant and linear have the mean weight that the gradient ratio arrived at, and the
-bound of the constrained rule is the loss it left.
+All variants have the same steps and seeds, and the same images but for the transductive twins,
+which also see the evaluated ones. The rules differ in their course and not in their strength:
+constant and linear have the mean weight that the gradient ratio arrived at, and the bound of the
+constrained rule is the loss it left. So the parameters must name a loss and that rule.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lib.evaluation.arms import predict
 from lib.evaluation.image_quality import paired_image_quality
 from lib.models.recipes import TranslatorRecipe, fit_classifiers, fit_translators
 from lib.models.translation import translate
-from lib.params import Params
+from lib.params import InputError, Params
 
 NONE = "none"
 LOSSES = tuple(
@@ -29,7 +30,18 @@ _FALL = 0.1
 
 
 def loss_recipes(params: Params) -> dict[str, TranslatorRecipe]:
-    """No texture loss, each of ``LOSSES`` at the parameters' rule; transductive twins of two."""
+    """No texture loss, each of ``LOSSES`` at the parameters' rule; transductive twins of two.
+
+    Raises
+    ------
+    InputError
+        The parameters name no loss, or another rule than the gradient ratio.
+    """
+    if params.texture_loss == NONE or params.texture_rule != "gradient_ratio":
+        raise InputError(
+            f"loss_study holds other rules against gradient_ratio, and texture_loss is "
+            f"{params.texture_loss!r}, texture_rule {params.texture_rule!r}. Set a loss and that rule."
+        )
     here = [params.target_domain]
     recipes = {NONE: TranslatorRecipe(here, texture=False)}
     for loss in LOSSES:

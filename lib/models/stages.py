@@ -7,15 +7,19 @@ from pathlib import Path
 from lib.data.dataset import Dataset
 from lib.models.ranks import Ranks, process_count
 from lib.models.recipes import TranslatorRecipe, fit_classifiers, fit_translators
-from lib.models.training import make_fabric
+from lib.models.training import make_fabric, resolve_device
 from lib.notebooks import notebook_paths
-from lib.params import InputError, load_params
+from lib.params import InputError, Params, load_params
 from lib.paths import data_root, results_root
 from lib.results import Finished
 from lib.seeding import seed_everything
 from lib.store import Store
 
-STAGES = ("classifier", "cyclegan")
+# Parameters that decide which images there are and how they are split and framed.
+_OF_THE_SPLIT = (
+    "seed", "data_", "label_", "group_", "positive_", "negative_", "focal_", "frames_", "source_",
+    "target_", "second_", "phantom_", "folds", "holdout", "framing", "field_of_view",
+)  # fmt: skip
 
 
 def train_stage(stage: str, path: str | Path) -> list[str]:
@@ -25,6 +29,8 @@ def train_stage(stage: str, path: str | Path) -> list[str]:
     each, and the weights are those of one process with the batch of all, under whose parameters a
     notebook finds them. Of the classifiers each process trains some folds.
 
+    ``stage`` is "classifier" or "cyclegan".
+
     Returns
     -------
     Names of the weights in the store; empty in all processes but the first.
@@ -32,13 +38,18 @@ def train_stage(stage: str, path: str | Path) -> list[str]:
     Raises
     ------
     InputError
-        The parameters are refused, or the images were not split yet.
+        The parameters are refused, the device is not there, or the images were not split yet, or
+        by other parameters.
+    DivergedError
+        A loss explodes.
     """
     params = load_params(path, profile=Path(path).stem)
+    resolve_device(params.device)
+    finished = _split(params)
     seed_everything(params.seed, params.threads)
     fabric = make_fabric(params)
     store = Store(results_root() / "store")
-    dataset = Dataset.open(params, data_root(), store, _split(params.profile))
+    dataset = Dataset.open(params, data_root(), store, finished)
     classifiers = fit_classifiers(dataset)
     if stage == "cyclegan":
         here = [params.target_domain]
@@ -54,11 +65,22 @@ def train_stage(stage: str, path: str | Path) -> list[str]:
     return names if fabric.global_rank == 0 else []
 
 
-def _split(profile: str) -> Finished:
-    """The finished notebook that has split the images of a profile."""
-    for table in sorted(results_root().glob(f"{profile}/*/tables/split.csv")):
-        return Finished(table.parent.parent.name, table.parent.parent)
-    raise InputError(
-        f"{results_root() / profile}: the images are not split yet. Run first: make reproduce "
-        f"PROFILE={profile} SNAKEMAKE_FLAGS='--until {notebook_paths()[0].stem}'"
+def _split(params: Params) -> Finished:
+    """The finished notebook that has split the images of these parameters."""
+    profile = params.profile
+    again = (
+        f"Run first: make reproduce PROFILE={profile} "
+        f"SNAKEMAKE_FLAGS='--until {notebook_paths()[0].stem}'"
     )
+    tables = sorted(results_root().glob(f"{profile}/[0-9]*/tables/split.csv"))
+    if not tables:
+        raise InputError(f"{results_root() / profile}: the images are not split yet. {again}")
+    finished = Finished(tables[0].parent.parent.name, tables[0].parent.parent)
+    now, then = params.model_dump(), finished.record()["parameters"]
+    for name in now:
+        if name.startswith(_OF_THE_SPLIT) and now[name] != then.get(name):
+            raise InputError(
+                f"{tables[0]}: split with {name} = {then.get(name)!r}, the parameters say "
+                f"{now[name]!r}. {again}"
+            )
+    return finished

@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import predict_logits, to_unit
 from lib.models.ranks import process_count
-from lib.params import Params
+from lib.params import InputError, Params
 from lib.progress import progress
 
 LARGEST_LOSS = 1e6  # what no training comes back from
@@ -24,6 +24,21 @@ LARGEST_LOSS = 1e6  # what no training comes back from
 
 class DivergedError(RuntimeError):
     """A loss is no finite number any more, or beyond ``LARGEST_LOSS``."""
+
+
+def resolve_device(wanted: str) -> torch.device:
+    """``auto``: the GPU where there is one, else the CPU.
+
+    Raises
+    ------
+    InputError
+        ``cuda`` is wanted and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: 'cuda' was asked for and none is here. Use 'auto' or 'cpu'.")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
 
 
 def make_fabric(params: Params, alone: bool = False) -> Fabric:
