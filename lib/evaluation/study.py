@@ -39,8 +39,8 @@ def loss_recipes(params: Params) -> dict[str, TranslatorRecipe]:
     """
     if params.texture_loss == NONE or params.texture_rule != "gradient_ratio":
         raise InputError(
-            f"loss_study holds other rules against gradient_ratio, and texture_loss is "
-            f"{params.texture_loss!r}, texture_rule {params.texture_rule!r}. Set a loss and that rule."
+            f"loss_study holds other rules against gradient_ratio, and texture_rule is "
+            f"{params.texture_rule!r}, texture_loss {params.texture_loss!r}. Set this rule, any loss."
         )
     here = [params.target_domain]
     recipes = {NONE: TranslatorRecipe(here, texture=False)}
