@@ -40,7 +40,7 @@ def loss_recipes(params: Params) -> dict[str, TranslatorRecipe]:
     if params.texture_loss == NONE or params.texture_rule != "gradient_ratio":
         raise InputError(
             f"loss_study holds other rules against gradient_ratio, and texture_rule is "
-            f"{params.texture_rule!r}, texture_loss {params.texture_loss!r}. Set this rule, any loss."
+            f"{params.texture_rule!r}, texture_loss {params.texture_loss!r}. Set both."
         )
     here = [params.target_domain]
     recipes = {NONE: TranslatorRecipe(here, texture=False)}
