@@ -1,6 +1,7 @@
 PROFILE ?= quick
 DATA ?= data
-JOBS ?= 1
+# The notebooks of smoke use one thread each.
+JOBS ?= $(if $(filter smoke,$(PROFILE)),2,1)
 SNAKEMAKE_FLAGS ?=
 
 export COMPENDIUM_DATA := $(abspath $(DATA))

@@ -49,3 +49,12 @@ def test_what_is_no_figure_of_a_run_is_named(figure, tmp_path):
     figure.write_text("painted over")
     with pytest.raises(InputError, match="SHA-256"):
         explain(figure)
+
+
+def test_a_notebook_without_predictions_and_weights_has_a_trail_too(figure):
+    path = figure.parent.parent / "run.json"
+    record = json.loads(path.read_text())
+    record["files"].pop("predictions/ed1.csv")
+    path.write_text(json.dumps(record | dict(store=[], parents={})))
+    trail = dict(line.split(maxsplit=1) for line in explain(figure).splitlines())
+    assert {trail[part] for part in ("predictions", "weights", "after")} == {"none"}

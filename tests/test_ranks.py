@@ -55,7 +55,7 @@ def test_two_processes_are_one_with_the_doubled_batch(results, tmp_path):
     path = write_params(tmp_path / "halves", translator_batch=2)
     done = subprocess.run(
         [*torchrun, "--nproc-per-node", "2", "-m", "lib", "train", "cyclegan", "--params", path],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

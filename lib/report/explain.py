@@ -57,7 +57,6 @@ def _is_weights(key: str) -> bool:
 
 
 def _each(title: str, values: list[str]) -> list[str]:
+    values = values or ["none"]
     heads = [title] + [""] * (len(values) - 1)
-    return [f"{head:<12}{value}" for head, value in zip(heads, values, strict=True)] or [
-        f"{title:<12}none"
-    ]
+    return [f"{head:<12}{value}" for head, value in zip(heads, values, strict=True)]
