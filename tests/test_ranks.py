@@ -55,8 +55,8 @@ def test_two_processes_are_one_with_the_doubled_batch(results, tmp_path):
     path = write_params(tmp_path / "halves", translator_batch=2)
     done = subprocess.run(
         [*torchrun, "--nproc-per-node", "2", "-m", "lib", "train", "cyclegan", "--params", path],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}, capture_output=True, text=True,
-        check=False,
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("in the store: translators/") == 2
