@@ -11,7 +11,7 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce claims claims-mutants test lint lock reference clean
+.PHONY: help setup reproduce claims claims-mutants bench test lint lock reference clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -40,6 +40,9 @@ claims: setup  ## judge the published claims by results/PROFILE (seconds; trains
 
 claims-mutants: setup  ## spoil predictions and published figures: every time a verdict must change
 	@$(PYTHON) -m lib mutants $(RESULTS)/$(PROFILE)
+
+bench: setup  ## measure the engine beside a plain training: results/bench.json
+	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json
 
 # The notebooks read each other's results, so they run in order, in a folder of their own.
 test: setup  ## run the test suite and the smoke notebooks

@@ -14,6 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_translate(commands)
     _add_train(commands)
+    _add_bench(commands)
     _add_claims(commands)
     _add_mutants(commands)
     _add_explain(commands)
@@ -77,6 +78,21 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("stage", choices=("classifier", "cyclegan"))
     parser.add_argument("--params", required=True, help="parameter file, as params/quick.yaml")
+    parser.set_defaults(command=run)
+
+
+def _add_bench(commands: argparse._SubParsersAction) -> None:
+    def run(out: str, threads: int) -> None:
+        from lib.bench import run_bench
+
+        print(run_bench(out, threads).round(3).to_string(index=False))
+        print(f"written: {out}")
+
+    parser = commands.add_parser(
+        "bench", help="measure the engine beside a plain training, about five minutes on a CPU"
+    )
+    parser.add_argument("--out", default="results/bench.json")
+    parser.add_argument("--threads", type=int, default=2)
     parser.set_defaults(command=run)
 
 
