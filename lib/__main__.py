@@ -12,6 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns 0, or 2 where what it was given cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m lib", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_audit(commands)
     _add_translate(commands)
     _add_train(commands)
     _add_bench(commands)
@@ -32,6 +33,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 # Each command imports what it needs itself, so that --help answers at once.
+
+
+def _add_audit(commands: argparse._SubParsersAction) -> None:
+    def run(root: str, out: str, force: bool) -> None:
+        from lib.folder_audit import audit_folder
+
+        tables = audit_folder(root, out, force)
+        for title in ("excluded", "exact duplicates", "near duplicates"):
+            print(f"{title}: {len(tables[title])}")
+        print(f"written: {out}")
+
+    parser = commands.add_parser(
+        "audit",
+        help="look a folder of images over: unreadable files, duplicates, labels, appearance",
+        epilog="example: python -m lib audit /path/to/images --out audit.html",
+    )
+    parser.add_argument("root", help="folder of images, with or without a labels.csv")
+    parser.add_argument("--out", default="audit.html", help="page to write (default: audit.html)")
+    parser.add_argument("--force", action="store_true", help="overwrite that page")
+    parser.set_defaults(command=run)
 
 
 def _add_translate(commands: argparse._SubParsersAction) -> None:

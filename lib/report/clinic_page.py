@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
-from lib.data.images import decode, to_grey
 from lib.models.bundle import Bundle
+from lib.report.pages import page, thumbnail
 from lib.results import write_atomically
 
 SHOWN = 120  # pairs on the page, the strange ones first
-_THUMBNAIL = 160  # pixels
-
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 62rem; color: #222;
-  padding: 0 1rem; }
-figure { display: inline-block; margin: 0 1rem 1.2rem 0; vertical-align: top; width: 21rem; }
-figure img { width: 10rem; height: auto; image-rendering: auto; }
-figcaption { font-size: 13px; overflow-wrap: anywhere; }
-.stop { color: #a3310a; font-weight: 600; }
-"""
 
 
 def write_page(
@@ -52,19 +39,13 @@ def write_page(
     )
     pairs = [_pair(row, images, out, names) for row in order.head(SHOWN).itertuples()]
     more = f"<p>The first {SHOWN} by gate score.</p>" if len(table) > SHOWN else ""
-    page = (
-        "<!doctype html><html lang='en'><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width'>"
-        f"<title>Translated images</title><style>{_STYLE}</style><h1>Translated images</h1>"
-        f"<ul>{''.join(f'<li>{fact}</li>' for fact in facts)}</ul>{more}{''.join(pairs)}</html>\n"
-    )
-    write_atomically(path, page.encode())
+    write_atomically(path, page("Translated images", facts, more + "".join(pairs)).encode())
 
 
 def _pair(row, images: Path, out: Path, names: dict[int, str]) -> str:
     file = html.escape(row.file)
-    before = _thumbnail(images / row.file)
-    after = _thumbnail(out / row.output)
+    before = thumbnail(images / row.file)
+    after = thumbnail(out / row.output)
     verdict = "" if row.passes else " <span class='stop'>outside</span>"
     return (
         f"<figure><img src='{before}' alt='{file}, as it came'> "
@@ -72,11 +53,3 @@ def _pair(row, images: Path, out: Path, names: dict[int, str]) -> str:
         f"{verdict}, score {row.score:.3f}: {html.escape(names[row.called])}"
         "</figcaption></figure>"
     )
-
-
-def _thumbnail(path: Path) -> str:
-    picture = Image.fromarray(to_grey(decode(path)))
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -1,0 +1,81 @@
+"""The audit of any folder: what it counts, and what it says when there is nothing to count."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib.folder_audit import audit_folder
+from lib.params import InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two devices; one image twice, one nearly, one broken; a name that repeats."""
+    rng = np.random.default_rng(0)
+    place = tmp_path / "images"
+
+    def draw(name, pixels):
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+    y, x = np.mgrid[:48, :64]
+    for device in ("good", "phone"):
+        for number in range(3):
+            wave = np.sin(x * rng.uniform(0.1, 0.6)) + np.cos(y * rng.uniform(0.1, 0.6))
+            draw(f"{device}/{number}.png", (128 + 50 * wave).clip(0, 255).astype(np.uint8))
+    first = np.asarray(Image.open(place / "good/0.png"))
+    draw("phone/copy.png", first)
+    draw("phone/near.png", np.minimum(first, 250) + np.uint8(3))
+    (place / "good" / "broken.png").write_bytes(b"nothing")
+    return place
+
+
+def test_a_plain_folder(folder, tmp_path):
+    tables = audit_folder(folder, tmp_path / "a.html")
+    files = tables["files"].set_index("domain")
+    assert files["usable"].to_dict() == {"good": 3, "phone": 5}
+    assert tables["excluded"]["id"].tolist() == ["good/broken.png"]
+    assert set(tables["exact duplicates"]["id"]) == {"good/0.png", "phone/copy.png"}
+    pairs = {frozenset(pair) for pair in tables["near duplicates"][["id_a", "id_b"]].to_numpy()}
+    assert frozenset({"phone/copy.png", "phone/near.png"}) in pairs
+    text = (tmp_path / "a.html").read_text()
+    assert "Audit of images" in text
+    assert text.count("<img") >= 8
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_labels_are_used_where_there_are_any(folder, tmp_path):
+    (folder / "good" / "broken.png").unlink()
+    lines = ["file,domain,label"] + [f"good/{n}.png,microscope,{'ab'[n % 2]}" for n in range(3)]
+    (folder / "labels.csv").write_text("\n".join(lines))
+    tables = audit_folder(folder, tmp_path / "a.html")
+    assert tables["labels"].to_numpy().tolist() == [["microscope", "a", 2], ["microscope", "b", 1]]
+
+
+def test_a_page_is_not_overwritten_unasked(folder, tmp_path):
+    (tmp_path / "a.html").write_text("mine")
+    with pytest.raises(InputError, match="exists"):
+        audit_folder(folder, tmp_path / "a.html")
+    assert (tmp_path / "a.html").read_text() == "mine"
+    audit_folder(folder, tmp_path / "a.html", force=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda place: None, "no such folder"),
+        (lambda place: place.mkdir(), "no image in it"),
+        (lambda place: (place.mkdir(), (place / "labels.csv").write_text("a,b\n1,2")), "'file'"),
+        (lambda place: (place.mkdir(), (place / "x.png").write_bytes(b"")), "none of 1 images"),
+        (
+            lambda place: (place.mkdir(), (place / "labels.csv").write_text("file\n../up.png")),
+            "leads outside",
+        ),
+    ],
+)
+def test_what_cannot_be_audited_is_named(make, words, tmp_path):
+    make(tmp_path / "place")
+    with pytest.raises(InputError, match=words):
+        audit_folder(tmp_path / "place", tmp_path / "a.html")
+    assert not (tmp_path / "a.html").exists()
