@@ -1,6 +1,9 @@
 """The README prints kept results and nothing else."""
 
 import json
+import re
+
+import pytest
 
 from lib.paths import ROOT
 from lib.report.claims import load_claims
@@ -13,10 +16,13 @@ def test_results_table_is_that_of_the_kept_results():
     assert filled(text) == text, "run `python -m lib readme`"
 
 
-def test_kept_verdicts_are_those_of_the_claims_file():
-    kept = json.loads((REFERENCE / "quick" / "claims.json").read_text())
+@pytest.mark.parametrize("profile", ["quick", "phantom_full"])
+def test_kept_verdicts_are_those_of_the_claims_file(profile):
+    kept = json.loads((REFERENCE / profile / "claims.json").read_text())
     again = [v.as_dict() for v in judge(load_claims(), None) if v.rung == "arithmetic"]
-    assert [v for v in kept if v["rung"] == "arithmetic"] == again, "make reference PROFILE=quick"
+    assert [v for v in kept if v["rung"] == "arithmetic"] == again, (
+        f"make reference PROFILE={profile}"
+    )
 
 
 def test_every_row_says_what_its_images_are():
@@ -39,7 +45,5 @@ def test_numbers_follow_the_kept_metrics(monkeypatch, tmp_path):
 
 
 def test_pictures_of_the_readme_exist():
-    import re
-
     for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / path).is_file(), path

@@ -43,5 +43,5 @@ def thumbnail(path: Path) -> str:
     picture = Image.fromarray(decode(path))
     picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
     stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    picture.save(stream, "JPEG", quality=88)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -6,15 +6,18 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from lib.params import load_params
 from lib.paths import ROOT
 from lib.report.claims_report import markdown_table, summary
 from lib.report.consistency import Verdict
 from lib.report.style import arm_name
+from lib.report.verdicts import seeds_verdict
 
 REFERENCE = ROOT / "results" / "reference"
 PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
-BLOCK = re.compile(r"<!-- (results|claims) -->\n.*?<!-- /\1 -->", re.DOTALL)
+BLOCK = re.compile(r"<!-- (results|seeds|claims) -->\n.*?<!-- /\1 -->", re.DOTALL)
 
 
 def results_table() -> str:
@@ -53,6 +56,22 @@ def _cell(metric: dict) -> str:
     return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
 
 
+_COMPARISONS = {
+    "seed_differences": "Arms, against the CycleGAN with the texture loss:",
+    "study_differences": "Texture losses and weight rules, against none; what the translator gains "
+    "by seeing the evaluated images:",
+}
+
+
+def seeds_text() -> str:
+    """Markdown: what several trainings agree on, arm by arm and variant by variant."""
+    lines = []
+    for name, words in _COMPARISONS.items():
+        for path in sorted((REFERENCE / "phantom_full").glob(f"*/tables/{name}.csv")):
+            lines += [words, "", seeds_verdict(pd.read_csv(path)), ""]
+    return "\n".join(lines)
+
+
 def claims_table() -> str:
     """Markdown: how the claims were judged, and the published figures that do not agree."""
     kept = REFERENCE / "phantom_full" / "claims.json"
@@ -68,7 +87,7 @@ def claims_table() -> str:
 
 def filled(text: str) -> str:
     """A README text with its generated blocks replaced."""
-    tables = dict(results=results_table, claims=claims_table)
+    tables = dict(results=results_table, seeds=seeds_text, claims=claims_table)
     return BLOCK.sub(
         lambda found: f"<!-- {found[1]} -->\n{tables[found[1]]()}<!-- /{found[1]} -->", text
     )
