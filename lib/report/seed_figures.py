@@ -6,7 +6,6 @@ import pandas as pd
 
 from lib.report.style import (
     METRIC_NAMES,
-    NEUTRAL,
     Drawn,
     arm_colour,
     arm_name,
@@ -45,7 +44,6 @@ def seed_dots(over: pd.DataFrame, single: pd.DataFrame, note: str, title: str) -
             axes.plot(rows.loc[arm, ["low", "high"]], [y, y], color=colour, lw=1.6)
             axes.plot(each, [y] * len(each), "o", color=colour, mfc="white", ms=3.5, mew=0.8)
             axes.plot([rows.loc[arm, "value"]] * 2, [y - 0.3, y + 0.3], color=colour, lw=2.2)
-        axes.axvline(0.5, color=NEUTRAL, lw=0.7, ls=":")
         axes.set_xlabel(METRIC_NAMES[metric])
         axes.margins(x=0.06)
         axes.grid(axis="y", visible=False)
