@@ -102,15 +102,15 @@ class ReaderPage(ipywidgets.VBox):
             note, self.left, self.bar, self.image, self.quality, self.judged_real, self.called,
             self.comment, self.refused, self.next, ipywidgets.HTML(words.KEYS), self.state,
         ]  # fmt: skip
-        self._show()
-        kept = f"{len(found.given)} answers are kept. " if found.given else ""
+        done = len(found.given)
+        self._show(f"Welcome back, {done} answers are kept. " if done else "")
         broken = (
             f"{found.broken} broken line(s) in {self._file.path.name}, left by a crash while "
             "writing; every whole answer is kept."
         )
-        self._refuse(kept + broken * bool(found.broken))
+        self._refuse(broken if found.broken else "")
 
-    def _show(self) -> None:
+    def _show(self, greeting: str = "") -> None:
         """The next image, or the end."""
         done, n = len(self._seconds), len(self._order)
         for choice in (self.quality, self.judged_real, self.called):
@@ -132,7 +132,7 @@ class ReaderPage(ipywidgets.VBox):
         if done >= _TIMED:
             rest = statistics.median(self._seconds) * (n - done)
             left = f", about {duration(rest)} left"
-        self.left.value = f"<p role='status'>Image {done + 1} of {n}{left}</p>"
+        self.left.value = f"<p role='status'>{greeting}Image {done + 1} of {n}{left}</p>"
         self._shown = time.monotonic()
 
     def _end(self, text: str) -> None:

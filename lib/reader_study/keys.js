@@ -31,15 +31,19 @@
     if (!root) return;
     if (asked !== null && asked !== state()) release();
     root.querySelectorAll(".reader-choice").forEach((group) => {
-      if (group.getAttribute("role")) return;
+      const question = group.querySelector(".reader-question");
+      if (!question || group.hasAttribute("aria-label")) return;
       group.setAttribute("role", "group");
-      group.setAttribute("aria-label", group.querySelector(".reader-question").textContent);
+      group.setAttribute("aria-label", question.textContent);
     });
     root.querySelectorAll(".reader-choice button").forEach((button) => {
       const pressed = String(button.classList.contains("mod-info"));
       if (button.getAttribute("aria-pressed") !== pressed) {
         button.setAttribute("aria-pressed", pressed);
       }
+    });
+    root.querySelectorAll("input[title]:not([aria-label])").forEach((input) => {
+      input.setAttribute("aria-label", input.title);
     });
     const now = root.querySelector(".reader-name input, .reader-choice");
     if (now && now !== screen) {
