@@ -3,7 +3,8 @@
 Answers to one image by several readers are not independent, nor are those of one reader. Numbers
 over all readers therefore resample readers and images, each by itself (the pigeonhole bootstrap,
 Owen 2007, arXiv:0712.1111, which errs on the wide side); percentile limits. Numbers of one reader
-speak of that reader only and resample images: BCa for a mean, Wilson for a share. Kappas resample
+speak of that reader only and resample images: BCa for a mean, Wilson for a share. Where all answers
+to a share are alike, nothing spreads, and its limits are Wilson's over the images. Kappas resample
 images, BCa: readers drawn twice would agree with themselves. Only the agreement within a reader
 looks at second showings.
 
