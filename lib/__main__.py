@@ -101,7 +101,12 @@ def _add_reader_study(commands: argparse._SubParsersAction) -> None:
         "reader-study", help="make a blinded study of a run's images, export its answers"
     )
     verbs = parser.add_subparsers(metavar="make | export", required=True)
-    parser = verbs.add_parser("make", help="choose images, hide what they are, write the key")
+    parser = verbs.add_parser(
+        "make",
+        help="choose images, hide what they are, write the key",
+        epilog="example: python -m lib reader-study make --results results/quick --out "
+        "reader_study; then: voila notebooks/apps/reader_study.ipynb",
+    )
     parser.add_argument("--results", required=True, help="results folder, as results/quick")
     parser.add_argument("--out", required=True, help="folder to make")
     parser.add_argument("--images", type=int, default=40, help="different images (default: 40)")

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -52,7 +53,7 @@ def serve(reader_study, tmp_path):
             server = subprocess.Popen(
                 [sys.executable, "-m", "voila", notebook, "--no-browser", f"--port={port}"],
                 env={**os.environ, "COMPENDIUM_STUDY": str(reader_study), "PYTHONPATH": paths},
-                stdout=log, stderr=log, start_new_session=True,
+                cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         servers.append(server)
         while True:
@@ -94,16 +95,20 @@ def wait_for_image(page, place, of=40):
 def test_forty_images_by_keyboard_with_the_server_killed_on_the_way(browser, serve, reader_study):
     study = open_study(reader_study)
     page = browser.new_page()
-    frames, fetched = [], []
+    frames, fetched, outside = [], [], []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda f: frames.append(f)))
     page.on("response", lambda response: fetched.append(response.url))
+    page.on("requestfailed", lambda request: outside.append((request.url, request.failure)))
     address, server = serve()
     begin(page, address, "anna")
     for place in range(40):
         if place == KILLED_AFTER:
-            page.keyboard.type("2")  # chosen, not written down
+            wait_for_image(page, place)
+            page.keyboard.type("2rb")
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
+            page.keyboard.press("Enter")  # reaches nobody, and the reader is told
+            page.wait_for_selector("text=The server does not answer")
             assert len(AnswerFile(study, "anna").read().given) == KILLED_AFTER
             address, server = serve()
             begin(page, address, "anna")
@@ -134,6 +139,10 @@ def test_forty_images_by_keyboard_with_the_server_killed_on_the_way(browser, ser
     words = {*key["image"], *key["id"], "cyclegan"}
     assert [word for word in words if word.encode() in told] == []
     assert [url for url in fetched for word in words if word in url] == []
+    # Nor does the page fetch anything from elsewhere: what its template asks for is refused.
+    assert {urlsplit(url).hostname for url in fetched} == {"127.0.0.1"}
+    away = [(url, why) for url, why in outside if urlsplit(url).hostname != "127.0.0.1"]
+    assert {why for _, why in away} <= {"csp"}
 
 
 def test_keys_pressed_before_the_next_image_is_there_do_not_count(browser, serve, reader_study):
