@@ -124,6 +124,27 @@ def over_seeds():
     return pd.DataFrame(rows)
 
 
+def read_images():
+    """What two readers said, as ``agreement.estimates`` tells it."""
+    quantities = ("rating", "judged real", "call sensitivity", "call specificity")
+    rows = [
+        dict(quantity=quantity, kind=kind, reader=reader, value=0.7, low=0.5, high=0.9, readers=2,
+             images=10)
+        for quantity in quantities
+        for kind in ("ED4", "cyclegan_texture")
+        for reader in ("all", "anna", "bert")
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def agreements():
+    rows = [
+        dict(question=question, reader="all", value=0.6, low=0.4, high=0.8, images=40, pairs=16)
+        for question in ("quality", "judged_real", "called")
+    ]
+    return pd.DataFrame(rows)
+
+
 DRAWINGS = {
     "sample_sheet": lambda: figures.sample_sheet(
         {(domain, label): stack(3, 3) for domain in ("ED4", "ED1") for label in (0, 1)}, NOTE
@@ -174,6 +195,10 @@ DRAWINGS = {
         pd.concat([flips().head(2).assign(share=share) for share in (0.0, 0.5, 1.0)]),
         0.6, NOTE,
     ),
+    "reader_dots": lambda: figures.reader_dots(
+        read_images(), dict(ED4=True, cyclegan_texture=False), NOTE, ["no blastocyst", "blastocyst"]
+    ),
+    "agreement_dots": lambda: figures.agreement_dots(agreements(), agreements(), NOTE),
 }  # fmt: skip
 
 
