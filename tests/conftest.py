@@ -53,12 +53,9 @@ def dataset(tmp_path_factory) -> Dataset:
     return Dataset(params, source, split, frames, Store(tmp_path_factory.mktemp("store")))
 
 
-@pytest.fixture(scope="session")
-def finished_run(tmp_path_factory) -> Path:
-    """A results folder as a run leaves it: split, record, and two untrained translators."""
-    params = Params(**SMALL | dict(target_count=80, source_count=80, framing="whole"))
-    table = open_source(params, tmp_path_factory.mktemp("data")).table()
-    folder = tmp_path_factory.mktemp("results") / "smoke"
+def leave_run(folder: Path, params: Params, data_root: Path) -> Path:
+    """Write a results folder as a run leaves it: split, record, and two untrained translators."""
+    table = open_source(params, data_root).table()
     tables = folder / "01_split" / "tables"
     tables.mkdir(parents=True)
     split = split_table(table, params.folds, params.holdout_shares, params.seed)
@@ -76,6 +73,26 @@ def finished_run(tmp_path_factory) -> Path:
         bundle = Bundle(params, params.target_domain, arm, generator, gate)
         save_bundle(folder / "04_arms" / "models" / f"{arm}.safetensors", bundle)
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> Path:
+    """A results folder of phantoms."""
+    params = Params(**SMALL | dict(target_count=80, source_count=80, framing="whole"))
+    root = tmp_path_factory.mktemp("results")
+    return leave_run(root / "smoke", params, root)
+
+
+@pytest.fixture
+def real_run(shared_data, tmp_path, monkeypatch) -> Path:
+    """A results folder of the real sperm heads."""
+    params = Params(
+        **SMALL, framing="whole", data_kind="table", data_dir="sperm_two_devices",
+        positive_label="abnormal", negative_label="normal", source_domain="smids",
+        target_domain="hushem", second_target_domain="smids_phone", second_target_optics="ED1",
+    )  # fmt: skip
+    monkeypatch.setenv("COMPENDIUM_DATA", str(shared_data))
+    return leave_run(tmp_path / "results" / "sperm", params, shared_data)
 
 
 @pytest.fixture

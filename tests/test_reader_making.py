@@ -81,6 +81,21 @@ def test_nothing_that_a_reader_gets_tells_what_an_image_is(reader_study):
     assert key["kind"].tolist() != sorted(key["kind"])
 
 
+def test_a_study_of_real_images_says_so_and_names_its_own_labels(real_run, tmp_path):
+    make_study(real_run, tmp_path / "study", images=16, repeats=2, seed=0)
+    study = open_study(tmp_path / "study")
+    assert (study.file.note, study.synthetic) == ("real images", False)
+    assert study.file.label_names == ["normal", "abnormal"]
+    key = study.key()
+    assert key.groupby("kind")["real"].first().to_dict() == {
+        "smids": True, "hushem": True, "cyclegan": False, "cyclegan_texture": False
+    }  # fmt: skip
+    assert key["group"].is_unique
+    text = (study.folder / "study.json").read_text()
+    for id in key["id"]:
+        assert id not in text
+
+
 def test_the_same_seed_makes_the_same_study_and_another_another(finished_run, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         make_study(finished_run, tmp_path / name, images=16, repeats=3, seed=seed)
