@@ -103,16 +103,24 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:
-    def run(out: str, threads: int) -> None:
-        from lib.bench import run_bench
+    def run(out: str, only: list[str], threads: int) -> None:
+        from lib.bench.record import run_bench
 
-        print(run_bench(out, threads).round(3).to_string(index=False))
+        for name, table in run_bench(out, only, threads).items():
+            print(f"{name}\n{table.round(3).to_string(index=False)}\n")
         print(f"written: {out}")
 
     parser = commands.add_parser(
-        "bench", help="measure the engine beside a plain training, about five minutes on a CPU"
+        "bench",
+        help="measure the engine beside a plain training",
+        epilog="example: python -m lib bench --only speed. Five minutes each for speed and growth "
+        "on a CPU; quality takes an hour and needs a finished run of quick.",
     )
     parser.add_argument("--out", default="results/bench.json")
+    parser.add_argument(
+        "--only", nargs="+", choices=("speed", "growth", "quality"), default=[],
+        help="sections to measure (default: all)",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=2)
     parser.set_defaults(command=run)
 
