@@ -46,7 +46,7 @@ def train_stage(stage: str, path: str | Path) -> list[str]:
     params = load_params(path, profile=Path(path).stem)
     resolve_device(params.device)
     finished = finished_split(params)
-    seed_everything(params.seed, params.threads)
+    seed_everything(params.seed, params.threads, params.refuse_nondeterministic)
     fabric = make_fabric(params)
     store = Store(results_root() / "store")
     dataset = Dataset.open(params, data_root(), store, finished)
