@@ -14,6 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_audit(commands)
     _add_translate(commands)
+    _add_unpack(commands)
     _add_train(commands)
     _add_bench(commands)
     _add_claims(commands)
@@ -80,6 +81,22 @@ def _add_translate(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=run)
 
 
+def _add_unpack(commands: argparse._SubParsersAction) -> None:
+    def run(archive: str, folder: str) -> None:
+        from lib.data.archives import unpack
+
+        print(f"{unpack(archive, folder)} files in {folder}")
+
+    parser = commands.add_parser(
+        "unpack",
+        help="unpack a downloaded archive of images, without trusting it",
+        epilog="example: python -m lib unpack ed4.zip data/ed4",
+    )
+    parser.add_argument("archive", help="zip or tar (plain, gz, bz2, xz)")
+    parser.add_argument("folder", help="where to; new or empty")
+    parser.set_defaults(command=run)
+
+
 def _add_train(commands: argparse._SubParsersAction) -> None:
     def run(stage: str, params: str) -> None:
         from lib.models.stages import train_stage
@@ -114,11 +131,11 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
         "bench",
         help="measure the engine beside a plain training",
         epilog="example: python -m lib bench --only speed. Five minutes each for speed and growth "
-        "on a CPU; quality takes an hour and needs a finished run of quick.",
+        "on a CPU; precision and quality take most of an hour and need a finished run of quick.",
     )
     parser.add_argument("--out", default="results/bench.json")
     parser.add_argument(
-        "--only", nargs="+", choices=("speed", "growth", "quality"), default=[],
+        "--only", nargs="+", choices=("speed", "growth", "precision", "quality"), default=[],
         help="sections to measure (default: all)",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=2)

@@ -18,13 +18,16 @@ def test_every_measure_gives_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "PICTURES", 16)
     tiny = dict(image_size=32, base_filters=4, blocks=1, translator_batch=2)
     steps = [partial(speed.train_step, "tiny", tiny, kind) for kind in ("32-true", "bf16-mixed")]
+    monkeypatch.setattr(speed, "TIMED_STEPS", 4)
+    two = partial(speed.side_by_side, dict(**tiny, threads=2))
     others = [speed.translation, speed.reading, speed.phantoms]
-    monkeypatch.setattr(speed, "MEASURES", steps + others)
+    monkeypatch.setattr(speed, "MEASURES", [*steps, two, *others])
     table = record.run_bench(tmp_path / "bench.json", ["speed"], threads=1)["speed"]
     assert table["what"].is_unique
-    assert (table["ours"] > 0).all()
+    alone = ~table["what"].str.contains("at once")  # a difference of two times, here too short
+    assert (table.loc[alone, "ours"] > 0).all()
     paired = table.dropna(subset=["reference", "ratio"])
-    assert len(paired) == 3  # two kinds of step, and translation
+    assert len(paired) == 4  # two kinds of step, two trainings, and translation
     by_hand = np.where(paired["unit"] == "ms", paired["reference"] / paired["ours"],
                        paired["ours"] / paired["reference"])  # fmt: skip
     assert paired["ratio"].to_numpy() == pytest.approx(by_hand)

@@ -6,8 +6,10 @@ import copy
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from sklearn.metrics import roc_auc_score
@@ -17,7 +19,7 @@ from lib.bench.reference_step import ReferenceStep, plain_networks
 from lib.bench.speed import Alternating
 from lib.data.dataset import Dataset
 from lib.models.checkpoint import Checkpoints
-from lib.models.classifier import build_network
+from lib.models.classifier import FoldEnsemble, build_network
 from lib.models.recipes import fit_classifiers
 from lib.models.stages import finished_split
 from lib.models.texture import TextureLoss, texture_loss
@@ -54,6 +56,52 @@ class _Watched(Checkpoints):
             self.rows.append(dict(step=step, auc=self.look(to_source)))
 
 
+@dataclass(frozen=True)
+class Scene:
+    """Images and classifier of a finished run, for judging translators of its first target."""
+
+    params: Params
+    dataset: Dataset
+    ensemble: FoldEnsemble
+    target: Tensor  # training images
+    source: Tensor
+    stack: Tensor  # of the target's hold-out, untouched
+    labels: np.ndarray
+
+    @property
+    def note(self) -> str:
+        """What kind of images these are."""
+        return self.dataset.note(self.params.target_domain)
+
+    def auc(self, images: Tensor) -> float:
+        """AUC of the hold-out shown as ``images``."""
+        return float(roc_auc_score(self.labels, self.ensemble.scores(images)))
+
+    def look(self, generator: nn.Module) -> float:
+        """AUC of the hold-out as translated; the generator is left as it is."""
+        return self.auc(translate(copy.deepcopy(generator).eval(), self.stack))
+
+
+def open_scene(profile: str) -> Scene:
+    """Open a run of ``profile``; its classifiers come from the store.
+
+    Raises
+    ------
+    InputError
+        It was not run.
+    """
+    params = load_params(ROOT / "params" / f"{profile}.yaml")
+    store = Store(results_root() / "store")
+    dataset = Dataset.open(params, data_root(), store, finished_split(params))
+    rows = dataset.rows(params.target_domain, "holdout")
+    return Scene(
+        params, dataset, fit_classifiers(dataset)["grey"].ensemble,
+        dataset.stack(dataset.rows(params.target_domain, "train")),
+        dataset.stack(dataset.rows(params.source_domain, "train")),
+        dataset.stack(rows), rows["label"].to_numpy(),
+    )  # fmt: skip
+
+
 def measure_quality(folder: Path, threads: int, profile: str = "quick") -> pd.DataFrame:
     """Train with both recipes, from ``SEEDS``, on the images of a finished run of ``profile``.
 
@@ -72,24 +120,11 @@ def measure_quality(folder: Path, threads: int, profile: str = "quick") -> pd.Da
     at_most (minutes that were trained), best (AUC), steps, ratio (minutes of the published recipe
     by those of ours; where it never was good, its ``at_most`` by them: "at least"), step_seconds.
     """
-    params = load_params(ROOT / "params" / f"{profile}.yaml")
-    dataset = Dataset.open(
-        params, data_root(), Store(results_root() / "store"), finished_split(params)
-    )
-    domain = params.target_domain
-    ensemble = fit_classifiers(dataset)["grey"].ensemble
-    target = dataset.stack(dataset.rows(domain, "train"))
-    source = dataset.stack(dataset.rows(params.source_domain, "train"))
-    rows = dataset.rows(domain, "holdout")
-    stack, labels = dataset.stack(rows), rows["label"].to_numpy()
-
-    def look(generator: nn.Module) -> float:
-        made = translate(copy.deepcopy(generator).eval(), stack)
-        return float(roc_auc_score(labels, ensemble.scores(made)))
-
+    scene = open_scene(profile)
+    params, target, source, look = scene.params, scene.target, scene.source, scene.look
     given = params.model_dump(exclude=set(PRESETS["seed"])) | dict(preset="seed")
     recipe = check_params(given, "preset seed")
-    loss = texture_loss(params.texture_loss, ensemble.networks[0], lambda: None)
+    loss = texture_loss(params.texture_loss, scene.ensemble.networks[0], lambda: None)
     plain = _Published(recipe, target, source, 0)
     timer = Alternating(lambda: plain.step(0))
     train_translator(target, source, loss, params, TIMED + 1, 0, timer)
@@ -98,12 +133,12 @@ def measure_quality(folder: Path, threads: int, profile: str = "quick") -> pd.Da
         lambda seed, level, limit: _Published(recipe, target, source, seed).curve(
             look, level, limit
         ),
-        float(roc_auc_score(labels, ensemble.scores(stack))),
+        scene.auc(scene.stack),
         statistics.median(timer.ours[1:]),
         statistics.median(timer.others[1:]),
     )
     levels = table[["seed", "level"]].drop_duplicates()
-    sheet = quality_plot(curves, levels, dataset.note(domain), len(rows))
+    sheet = quality_plot(curves, levels, scene.note, len(scene.labels))
     save_figure(*sheet, folder / "bench_quality")
     return table
 

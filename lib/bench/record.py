@@ -11,12 +11,18 @@ import pandas as pd
 import torch
 
 from lib.bench.growth import measure_growth
+from lib.bench.precision import measure_precision
 from lib.bench.quality import measure_quality
 from lib.bench.speed import measure_speed
 from lib.params import InputError
 from lib.results import git_commit, write_atomically
 
-SECTIONS = {"speed": measure_speed, "growth": measure_growth, "quality": measure_quality}
+SECTIONS = {
+    "speed": measure_speed,
+    "growth": measure_growth,
+    "precision": measure_precision,
+    "quality": measure_quality,
+}
 
 
 def run_bench(

@@ -34,12 +34,15 @@ from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import FoldEnsemble, build_network
 from lib.models.cyclegan import CycleGAN
 from lib.models.gate import Gate
+from lib.models.trainings import Training, train_all
 from lib.models.translation import Batches, train_translator, translate
 from lib.params import Params
 from lib.progress import progress
+from lib.store import Store
 
 REPEATS = 5
 PICTURES = 400
+WARM_STEPS, TIMED_STEPS = 5, 60
 QUICK = dict(
     image_size=64, base_filters=16, blocks=4, translator_batch=2, cycle_weight=5.0,
     identity_weight=0.0, average_weights=True, translator_rate=5e-4,
@@ -104,6 +107,49 @@ def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
     ]  # fmt: skip
 
 
+def side_by_side(given: dict[str, Any]) -> list[tuple]:
+    """Milliseconds of an update where two networks train at once, as the notebooks' do."""
+    params = Params(**given, texture_loss="none", checkpoint_seconds=3600.0)
+    draw = torch.Generator().manual_seed(0)
+    size = params.image_size
+    stacks = [
+        torch.randint(0, 256, (32, 1, size, size), generator=draw, dtype=torch.uint8)
+        for _ in range(2)
+    ]
+
+    def train(steps: int) -> None:
+        trainings = [
+            Training(
+                "translators", ("lib.models.cyclegan",), dict(seed=seed, steps=steps),
+                partial(train_translator, *stacks, None, params, steps, seed),
+            )
+            for seed in range(2)
+        ]  # fmt: skip
+        with tempfile.TemporaryDirectory() as place:
+            train_all(Store(Path(place)), trainings, params)
+
+    step = ReferenceStep(plain_networks(params, 0), None, params)
+    order = torch.Generator().manual_seed(0)
+    batch = params.translator_batch
+    batches = [Batches(stack, batch, False, order, slice(0, batch)) for stack in stacks]
+    few, many = WARM_STEPS, WARM_STEPS + TIMED_STEPS
+    train(few)  # starts the server of the workers
+    ours, plain = [], []
+    for _ in range(REPEATS):
+        short, long = (_once(partial(train, steps)) for steps in (few, many))
+        ours.append((long - short) / (2 * TIMED_STEPS))
+        plain.append(_once(lambda: step(*(images.draw() for images in batches), 0.0)))
+    a, b = statistics.median(ours), statistics.median(plain)
+    return [("train_step quick 32-true, two trainings at once", "ms", 1e3 * a, 1e3 * b, b / a,
+             REPEATS)]  # fmt: skip
+
+
+def _once(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
 def _peak(precision: str, size: int, filters: int) -> float:
     """FLOP/s of the generator's inner 3x3 convolution, forward, nothing around it."""
     kind = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
@@ -116,12 +162,7 @@ def _peak(precision: str, size: int, filters: int) -> float:
 
 def _seconds(call: Callable[[], Any], repeats: int) -> list[float]:
     call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return times
+    return [_once(call) for _ in range(repeats)]
 
 
 def _pictures(folder: Path, count: int, size: int) -> list[Path]:
@@ -228,6 +269,7 @@ def phantoms() -> list[tuple]:
 SEED = dict(image_size=256, preset="seed")
 MEASURES: list[Callable[[], list[tuple]]] = [
     partial(train_step, "quick", QUICK, "32-true"),
+    partial(side_by_side, QUICK),
     partial(train_step, "256 px", SEED, "32-true"),
     partial(train_step, "256 px", SEED, "bf16-mixed"),
     translation,
