@@ -41,8 +41,8 @@ claims: setup  ## judge the published claims by results/PROFILE (seconds; trains
 claims-mutants: setup  ## spoil predictions and published figures: every time a verdict must change
 	@$(PYTHON) -m lib mutants $(RESULTS)/$(PROFILE)
 
-bench: setup  ## measure the engine beside a plain training: results/bench.json
-	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json
+bench: setup  ## measure the engine beside a plain training: results/bench.json (SECTIONS=speed …)
+	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json $(if $(SECTIONS),--only $(SECTIONS))
 
 # The notebooks read each other's results, so they run in order, in a folder of their own.
 test: setup  ## run the test suite and the smoke notebooks
