@@ -60,16 +60,8 @@ lock:  ## write requirements.lock anew from pyproject.toml
 	  $$folder/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --extra dev --extra cluster --output-file requirements.lock pyproject.toml
 
-# Figures are in the notebooks; of the files, only the image sheets are kept, and no weights. Real images are not
-# ours to keep: of a profile that reads any, tables, predictions and numbers alone.
-KEPT = results/reference/$(PROFILE)
 reference: reproduce  ## keep the results of PROFILE in results/reference
-	rm -rf $(KEPT) && mkdir -p $(KEPT)
-	cp -R $(RESULTS)/$(PROFILE)/[0-9]* $(RESULTS)/$(PROFILE)/*.json $(RESULTS)/$(PROFILE)/claims.md $(KEPT)/
-	rm -rf $(KEPT)/*/models
-	find $(KEPT)/*/figures -type f ! -name 'images_*.png' -delete
-	if grep -q '^data_kind' params/$(PROFILE).yaml; then rm -rf $(KEPT)/*.ipynb $(KEPT)/*/figures; fi
-	find $(KEPT) -type d -empty -delete
+	$(PYTHON) -m lib keep $(RESULTS)/$(PROFILE) --out results/reference/$(PROFILE)
 
 clean:  ## remove all results except those in results/reference
 	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +

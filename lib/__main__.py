@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_explain(commands)
     _add_notebook(commands)
     _add_collect(commands)
+    _add_keep(commands)
     _add_readme(commands)
     options = vars(parser.parse_args(arguments))
     command = options.pop("command")
@@ -197,6 +198,23 @@ def _add_collect(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--profile", required=True, help="parameter file without suffix")
     parser.add_argument("--data", required=True, help="fingerprint of the images")
+    parser.set_defaults(command=run)
+
+
+def _add_keep(commands: argparse._SubParsersAction) -> None:
+    def run(results: str, out: str) -> None:
+        from lib.keep import keep_results
+
+        keep_results(results, out)
+        print(f"written: {out}")
+
+    parser = commands.add_parser(
+        "keep",
+        help="copy what of a run is kept in git (called by make reference)",
+        epilog="example: python -m lib keep results/quick --out results/reference/quick",
+    )
+    parser.add_argument("results", help="results folder, as results/quick")
+    parser.add_argument("--out", required=True, help="folder whose content is replaced")
     parser.set_defaults(command=run)
 
 
