@@ -11,7 +11,7 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce claims claims-mutants bench test lint lock reference clean
+.PHONY: help setup reproduce claims claims-mutants crate bench test lint lock reference clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -40,6 +40,9 @@ claims: setup  ## judge the published claims by results/PROFILE (seconds; trains
 
 claims-mutants: setup  ## spoil predictions and published figures: every time a verdict must change
 	@$(PYTHON) -m lib mutants $(RESULTS)/$(PROFILE)
+
+crate: setup  ## describe results/PROFILE as an RO-Crate: ro-crate-metadata.json in it
+	@$(PYTHON) -m lib crate $(RESULTS)/$(PROFILE)
 
 bench: setup  ## measure the engine beside a plain training: results/bench.json
 	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json

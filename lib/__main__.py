@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_explain(commands)
     _add_notebook(commands)
     _add_collect(commands)
+    _add_crate(commands)
     _add_keep(commands)
     _add_readme(commands)
     options = vars(parser.parse_args(arguments))
@@ -198,6 +199,21 @@ def _add_collect(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--profile", required=True, help="parameter file without suffix")
     parser.add_argument("--data", required=True, help="fingerprint of the images")
+    parser.set_defaults(command=run)
+
+
+def _add_crate(commands: argparse._SubParsersAction) -> None:
+    def run(results: str) -> None:
+        from lib.crate import write_crate
+
+        print(f"written: {write_crate(results)}")
+
+    parser = commands.add_parser(
+        "crate",
+        help="describe the files of a run, and what made them, as an RO-Crate",
+        epilog="example: python -m lib crate results/quick",
+    )
+    parser.add_argument("results", help="results folder, as results/quick")
     parser.set_defaults(command=run)
 
 

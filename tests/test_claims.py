@@ -1,7 +1,7 @@
 """Published claims: what is read, recovered, judged, and whether a verdict can change at all."""
 
-import itertools
 import gzip
+import itertools
 import json
 import shutil
 
