@@ -112,7 +112,9 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
         print(f"written: {out}")
 
     parser = commands.add_parser(
-        "bench", help="measure the engine beside a plain training, about five minutes on a CPU"
+        "bench",
+        help="measure the engine beside a plain training, about five minutes on a CPU",
+        epilog="example: python -m lib bench --out results/bench.json",
     )
     parser.add_argument("--out", default="results/bench.json")
     parser.add_argument("--threads", type=int, default=2)
@@ -127,7 +129,9 @@ def _add_claims(commands: argparse._SubParsersAction) -> None:
         print(f"written: {results}/claims.md and claims.json")
 
     parser = commands.add_parser(
-        "claims", help="judge all published claims by the kept predictions of a run"
+        "claims",
+        help="judge all published claims by the kept predictions of a run",
+        epilog="example: python -m lib claims results/quick",
     )
     parser.add_argument("results", help="results folder, as results/quick")
     parser.add_argument("--claims", default="", help="claims file (default: params/claims.yaml)")
@@ -152,7 +156,9 @@ def _add_mutants(commands: argparse._SubParsersAction) -> None:
             sys.exit(1)
 
     parser = commands.add_parser(
-        "mutants", help="spoil predictions and published figures; every time a verdict must change"
+        "mutants",
+        help="spoil predictions and published figures; every time a verdict must change",
+        epilog="example: python -m lib mutants results/quick",
     )
     parser.add_argument("results", help="results folder, as results/quick")
     parser.set_defaults(command=run)
@@ -165,7 +171,9 @@ def _add_explain(commands: argparse._SubParsersAction) -> None:
         print(explain(figure))
 
     parser = commands.add_parser(
-        "explain", help="say where a figure comes from: table, predictions, weights, code, data"
+        "explain",
+        help="say where a figure comes from: table, predictions, weights, code, data",
+        epilog="example: python -m lib explain results/quick/NOTEBOOK/figures/roc_ed1.png",
     )
     parser.add_argument("figure", help="as results/PROFILE/NOTEBOOK/figures/NAME.png")
     parser.set_defaults(command=run)
@@ -236,11 +244,16 @@ def _add_keep(commands: argparse._SubParsersAction) -> None:
 
 def _add_readme(commands: argparse._SubParsersAction) -> None:
     def run() -> None:
-        from lib.report.readme import write_readme
+        from lib.report.readme import PAGES, write_pages
 
-        write_readme()
+        write_pages()
+        print(f"written: {' and '.join(map(str, PAGES))}")
 
-    parser = commands.add_parser("readme", help="write the tables of README.md anew")
+    parser = commands.add_parser(
+        "readme",
+        help="write the tables of README.md and docs/own_devices.md anew",
+        epilog="example: python -m lib readme",
+    )
     parser.set_defaults(command=run)
 
 

@@ -57,9 +57,7 @@ def write_crate(folder: str | Path) -> Path:
             raise InputError(f"{folder / name / RECORD}: says not when it was started. {again}")
     crate = _described(manifest, records)
     names = [*manifest["files"], MANIFEST, *(name for name in CLAIMS if (folder / name).is_file())]
-    files = {
-        name: _file(crate, folder, name, name.removesuffix(".ipynb") in records) for name in names
-    }
+    files = {name: _file(crate, folder, name) for name in names}
     for name, record in records.items():
         _add_action(crate, name, record, files)
     content = crate.metadata.generate()
@@ -131,31 +129,33 @@ def _value(crate: ROCrate, identifier: str, name: str, value: Any) -> ContextEnt
     )
 
 
-def _file(crate: ROCrate, folder: Path, name: str, notebook: bool) -> File:
+def _file(crate: ROCrate, folder: Path, name: str) -> File:
     path = folder / name
-    about: dict[str, Any] = {
+    about = {
         "name": path.name,
         "encodingFormat": FORMATS[path.suffix],
         "contentSize": str(path.stat().st_size),
         "sha256": file_digest(path),
     }
-    if notebook:
-        about["@type"] = ["File", "SoftwareSourceCode"]
-    file = crate.add_file(path, name, properties=about)
-    if notebook:
-        file["programmingLanguage"] = crate.get("#python")
-        file["isPartOf"] = crate.get("#code")
-    return file
+    return crate.add_file(path, name, properties=about)
 
 
 def _add_action(crate: ROCrate, name: str, record: dict[str, Any], files: dict[str, File]) -> None:
-    """The execution of one notebook."""
+    """The execution of one notebook; executed, the notebook is one of the results."""
+    about = {"@type": "SoftwareSourceCode", "name": f"{name}.ipynb"}
+    notebook = crate.add(ContextEntity(crate, f"#notebook-{name}", about))
+    notebook["programmingLanguage"] = crate.get("#python")
+    notebook["isPartOf"] = crate.get("#code")
     action = crate.add_action(
-        files[f"{name}.ipynb"],
+        notebook,
         f"#run-{name}",
         object=[files[f"{parent}/{RECORD}"] for parent in record["parents"]]
         + [crate.get(f"#parameter-{parameter}") for parameter in record["parameters"]],
-        result=[file for path, file in files.items() if path.startswith(f"{name}/")],
+        result=[
+            file
+            for path, file in files.items()
+            if path.startswith(f"{name}/") or path == f"{name}.ipynb"
+        ],
         properties={
             "name": f"Execution of {name}",
             "startTime": record["started"],

@@ -109,12 +109,18 @@ def test_one_action_a_notebook_says_what_it_used_and_made(run, graph):
     assert set(actions) == {"#run-01_first", "#run-02_second"}
     assert {m["@id"] for m in graph["./"]["mentions"]} == set(actions)
     second = actions["#run-02_second"]
-    assert "SoftwareSourceCode" in graph[second["instrument"]["@id"]]["@type"]
+    notebook = graph[second["instrument"]["@id"]]
+    assert (notebook["@type"], notebook["name"]) == ("SoftwareSourceCode", "02_second.ipynb")
+    assert graph[notebook["isPartOf"]["@id"]]["version"] == "unknown"  # no commit in this record
     used = {one["@id"] for one in second["object"]}
     assert {"01_first/run.json", "#parameter-seed"} <= used
     made = {one["@id"] for one in second["result"]}
-    assert made == {"02_second/" + n for n in ("run.json", "metrics.json",
-                                               "tables/numbers%20with%20blanks.csv")}  # fmt: skip
+    assert made == {
+        "02_second.ipynb",
+        "02_second/run.json",
+        "02_second/metrics.json",
+        "02_second/tables/numbers%20with%20blanks.csv",
+    }
     times = [datetime.fromisoformat(second[name]) for name in ("startTime", "endTime")]
     assert times == sorted(times)
     assert graph[second["additionalProperty"]["@id"]]["value"] == "CPU"
@@ -133,6 +139,17 @@ def test_rocrate_reads_it_back(run, graph):
 def test_written_twice_it_is_the_same_and_does_not_list_itself(run):
     first = write_crate(run).read_bytes()
     assert write_crate(run).read_bytes() == first
+
+
+def test_results_without_notebooks_are_described_too(run):
+    """Kept results of real images."""
+    manifest = json.loads((run / "manifest.json").read_text())
+    for name in ("01_first.ipynb", "02_second.ipynb"):
+        (run / name).unlink()
+        del manifest["files"][name]
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    entities = json.loads(write_crate(run).read_text())["@graph"]
+    assert sum(entity["@type"] == "CreateAction" for entity in entities) == 2
 
 
 def test_a_changed_or_unfinished_run_is_refused(run, tmp_path):
