@@ -73,6 +73,7 @@ def _described(manifest: dict[str, Any], records: dict[str, dict[str, Any]]) -> 
     crate.add(ContextEntity(crate, PROFILE, {"@type": "CreativeWork", "name": "Process Run Crate"}))
     authors = [crate.add(_author(crate, number, author))
                for number, author in enumerate(citation["authors"], start=1)]  # fmt: skip
+    authors = authors[0] if len(authors) == 1 else authors  # the format wants no list of one
     licence = crate.add(
         ContextEntity(
             crate,
@@ -142,7 +143,11 @@ def _file(crate: ROCrate, folder: Path, name: str) -> File:
 
 def _add_action(crate: ROCrate, name: str, record: dict[str, Any], files: dict[str, File]) -> None:
     """The execution of one notebook; executed, the notebook is one of the results."""
-    about = {"@type": "SoftwareSourceCode", "name": f"{name}.ipynb"}
+    about = {
+        "@type": "SoftwareSourceCode",
+        "name": f"{name}.ipynb",
+        "version": record["commit"] or "unknown",
+    }
     notebook = crate.add(ContextEntity(crate, f"#notebook-{name}", about))
     notebook["programmingLanguage"] = crate.get("#python")
     notebook["isPartOf"] = crate.get("#code")
@@ -158,6 +163,7 @@ def _add_action(crate: ROCrate, name: str, record: dict[str, Any], files: dict[s
         ],
         properties={
             "name": f"Execution of {name}",
+            "description": f"papermill ran {name}.ipynb with these parameters.",
             "startTime": record["started"],
             "endTime": _ended(record),
             "actionStatus": "http://schema.org/CompletedActionStatus",
