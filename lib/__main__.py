@@ -22,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     _add_explain(commands)
     _add_notebook(commands)
     _add_collect(commands)
+    _add_crate(commands)
+    _add_keep(commands)
     _add_readme(commands)
     options = vars(parser.parse_args(arguments))
     command = options.pop("command")
@@ -150,7 +152,9 @@ def _add_claims(commands: argparse._SubParsersAction) -> None:
         print(f"written: {results}/claims.md and claims.json")
 
     parser = commands.add_parser(
-        "claims", help="judge all published claims by the kept predictions of a run"
+        "claims",
+        help="judge all published claims by the kept predictions of a run",
+        epilog="example: python -m lib claims results/quick",
     )
     parser.add_argument("results", help="results folder, as results/quick")
     parser.add_argument("--claims", default="", help="claims file (default: params/claims.yaml)")
@@ -175,7 +179,9 @@ def _add_mutants(commands: argparse._SubParsersAction) -> None:
             sys.exit(1)
 
     parser = commands.add_parser(
-        "mutants", help="spoil predictions and published figures; every time a verdict must change"
+        "mutants",
+        help="spoil predictions and published figures; every time a verdict must change",
+        epilog="example: python -m lib mutants results/quick",
     )
     parser.add_argument("results", help="results folder, as results/quick")
     parser.set_defaults(command=run)
@@ -188,7 +194,9 @@ def _add_explain(commands: argparse._SubParsersAction) -> None:
         print(explain(figure))
 
     parser = commands.add_parser(
-        "explain", help="say where a figure comes from: table, predictions, weights, code, data"
+        "explain",
+        help="say where a figure comes from: table, predictions, weights, code, data",
+        epilog="example: python -m lib explain results/quick/NOTEBOOK/figures/roc_ed1.png",
     )
     parser.add_argument("figure", help="as results/PROFILE/NOTEBOOK/figures/NAME.png")
     parser.set_defaults(command=run)
@@ -225,13 +233,50 @@ def _add_collect(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=run)
 
 
+def _add_crate(commands: argparse._SubParsersAction) -> None:
+    def run(results: str) -> None:
+        from lib.crate import write_crate
+
+        print(f"written: {write_crate(results)}")
+
+    parser = commands.add_parser(
+        "crate",
+        help="describe the files of a run, and what made them, as an RO-Crate",
+        epilog="example: python -m lib crate results/quick",
+    )
+    parser.add_argument("results", help="results folder, as results/quick")
+    parser.set_defaults(command=run)
+
+
+def _add_keep(commands: argparse._SubParsersAction) -> None:
+    def run(results: str, out: str) -> None:
+        from lib.keep import keep_results
+
+        keep_results(results, out)
+        print(f"written: {out}")
+
+    parser = commands.add_parser(
+        "keep",
+        help="copy what of a run is kept in git (called by make reference)",
+        epilog="example: python -m lib keep results/quick --out results/reference/quick",
+    )
+    parser.add_argument("results", help="results folder, as results/quick")
+    parser.add_argument("--out", required=True, help="folder whose content is replaced")
+    parser.set_defaults(command=run)
+
+
 def _add_readme(commands: argparse._SubParsersAction) -> None:
     def run() -> None:
-        from lib.report.readme import write_readme
+        from lib.report.readme import PAGES, write_pages
 
-        write_readme()
+        write_pages()
+        print(f"written: {' and '.join(map(str, PAGES))}")
 
-    parser = commands.add_parser("readme", help="write the tables of README.md anew")
+    parser = commands.add_parser(
+        "readme",
+        help="write the tables of README.md and docs/own_devices.md anew",
+        epilog="example: python -m lib readme",
+    )
     parser.set_defaults(command=run)
 
 

@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import time
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,7 @@ class Run:
             "nondeterministic": sorted(self._unsteady),  # operations met in this process
             "commit": git_commit(),
             "lock": file_digest(ROOT / LOCK),
+            "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
             "seconds": round(time.time() - self._started, 1),
             "parents": dict(sorted(self._parents.items())),
             "store": sorted(self.store.used),

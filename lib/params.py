@@ -245,7 +245,10 @@ def load_params(path: str | Path, **overrides: Any) -> Params:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML ({error}). Correct the file.") from None
     if not isinstance(values, dict):
-        raise InputError(f"{path}: expected lines 'name: value', got {type(values).__name__}.")
+        raise InputError(
+            f"{path}: {type(values).__name__} instead of lines 'name: value'. Write one for each "
+            "parameter."
+        )
     return check_params({**values, **overrides}, str(path))
 
 

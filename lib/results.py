@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +20,7 @@ from lib.paths import ROOT
 
 RECORD = "run.json"
 METRICS = "metrics.json"
+PACKED = ".gz"  # of long tables in kept results
 
 
 class Finished:
@@ -49,11 +52,25 @@ class Finished:
         return json.loads((self.folder / RECORD).read_text())
 
     def _read(self, kind: str, name: str) -> pd.DataFrame:
-        path = self.folder / kind / f"{name}.csv"
-        if not path.is_file():
-            known = ", ".join(sorted(file.stem for file in path.parent.glob("*.csv"))) or "none"
+        there = tables_in(self.folder / kind)
+        if name not in there:
+            known = ", ".join(there) or "none"
             raise InputError(f"{self.notebook} keeps no {kind} '{name}'. It keeps: {known}.")
-        return read_table(path)
+        return read_table(there[name])
+
+
+def tables_in(folder: Path) -> dict[str, Path]:
+    """Name to file of every table in ``folder``: CSV, packed by gzip or not."""
+    files = sorted([*folder.glob("*.csv"), *folder.glob(f"*.csv{PACKED}")])
+    return {path.name.removesuffix(PACKED).removesuffix(".csv"): path for path in files}
+
+
+def table_digest(path: Path) -> str:
+    """SHA-256 (hexadecimal) of the CSV in a file, packed or not."""
+    content = path.read_bytes()
+    return hashlib.sha256(
+        gzip.decompress(content) if path.suffix == PACKED else content
+    ).hexdigest()
 
 
 def read_table(path: Path) -> pd.DataFrame:

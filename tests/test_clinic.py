@@ -80,6 +80,7 @@ def test_every_image_comes_out_at_its_own_size(weights, folder, tmp_path):
     page = (out / PAGE).read_text()
     assert page.count("<figure>") == 3
     assert "not a medical device" in page
+    assert "cyclegan.md, beside its weights" in page
 
 
 def test_patient_data_are_dropped_unless_asked_for(weights, folder, tmp_path):

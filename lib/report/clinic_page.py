@@ -34,6 +34,7 @@ def write_page(
         "Research only: not a medical device.",
         f"Called {html.escape(names[1])} at a score of {limit:.3f} or more, the threshold frozen "
         f"on {p.source_domain} validation images.",
+        f"What the translator saw, and where it fails: {bundle.arm}.md, beside its weights.",
     ]  # fmt: skip
     order = table.assign(strange=~table["passes"]).sort_values(
         ["strange", "gate"], ascending=False, kind="stable"
