@@ -11,7 +11,7 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce claims claims-mutants bench test lint lock reference clean
+.PHONY: help setup reproduce claims claims-mutants crate bench test lint lock reference clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -41,8 +41,11 @@ claims: setup  ## judge the published claims by results/PROFILE (seconds; trains
 claims-mutants: setup  ## spoil predictions and published figures: every time a verdict must change
 	@$(PYTHON) -m lib mutants $(RESULTS)/$(PROFILE)
 
-bench: setup  ## measure the engine beside a plain training: results/bench.json
-	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json
+crate: setup  ## describe results/PROFILE as an RO-Crate: ro-crate-metadata.json in it
+	@$(PYTHON) -m lib crate $(RESULTS)/$(PROFILE)
+
+bench: setup  ## measure the engine beside a plain training: results/bench.json (SECTIONS=speed …)
+	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json $(if $(SECTIONS),--only $(SECTIONS))
 
 # The notebooks read each other's results, so they run in order, in a folder of their own.
 test: setup  ## run the test suite and the smoke notebooks
@@ -60,16 +63,8 @@ lock:  ## write requirements.lock anew from pyproject.toml
 	  $$folder/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --extra dev --extra cluster --output-file requirements.lock pyproject.toml
 
-# Figures are in the notebooks; of the files, only the image sheets are kept, and no weights. Real images are not
-# ours to keep: of a profile that reads any, tables, predictions and numbers alone.
-KEPT = results/reference/$(PROFILE)
 reference: reproduce  ## keep the results of PROFILE in results/reference
-	rm -rf $(KEPT) && mkdir -p $(KEPT)
-	cp -R $(RESULTS)/$(PROFILE)/[0-9]* $(RESULTS)/$(PROFILE)/*.json $(RESULTS)/$(PROFILE)/claims.md $(KEPT)/
-	rm -rf $(KEPT)/*/models
-	find $(KEPT)/*/figures -type f ! -name 'images_*.png' -delete
-	if grep -q '^data_kind' params/$(PROFILE).yaml; then rm -rf $(KEPT)/*.ipynb $(KEPT)/*/figures; fi
-	find $(KEPT) -type d -empty -delete
+	$(PYTHON) -m lib keep $(RESULTS)/$(PROFILE) --out results/reference/$(PROFILE)
 
 clean:  ## remove all results except those in results/reference
 	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +

@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_audit(commands)
     _add_translate(commands)
+    _add_unpack(commands)
     _add_reader_study(commands)
     _add_train(commands)
     _add_bench(commands)
@@ -24,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     _add_explain(commands)
     _add_notebook(commands)
     _add_collect(commands)
+    _add_crate(commands)
+    _add_keep(commands)
     _add_readme(commands)
     options = vars(parser.parse_args(arguments))
     command = options.pop("command")
@@ -80,6 +83,22 @@ def _add_translate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--keep-exif", action="store_true", help="take over EXIF, which may name the patient"
     )
+    parser.set_defaults(command=run)
+
+
+def _add_unpack(commands: argparse._SubParsersAction) -> None:
+    def run(archive: str, folder: str) -> None:
+        from lib.data.archives import unpack
+
+        print(f"{unpack(archive, folder)} files in {folder}")
+
+    parser = commands.add_parser(
+        "unpack",
+        help="unpack a downloaded archive of images, without trusting it",
+        epilog="example: python -m lib unpack ed4.zip data/ed4",
+    )
+    parser.add_argument("archive", help="zip or tar (plain, gz, bz2, xz)")
+    parser.add_argument("folder", help="where to; new or empty")
     parser.set_defaults(command=run)
 
 
@@ -143,16 +162,24 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:
-    def run(out: str, threads: int) -> None:
-        from lib.bench import run_bench
+    def run(out: str, only: list[str], threads: int) -> None:
+        from lib.bench.record import run_bench
 
-        print(run_bench(out, threads).round(3).to_string(index=False))
+        for name, table in run_bench(out, only, threads).items():
+            print(f"{name}\n{table.round(3).to_string(index=False)}\n")
         print(f"written: {out}")
 
     parser = commands.add_parser(
-        "bench", help="measure the engine beside a plain training, about five minutes on a CPU"
+        "bench",
+        help="measure the engine beside a plain training",
+        epilog="example: python -m lib bench --only speed. Five minutes each for speed and growth "
+        "on a CPU; precision and quality take most of an hour and need a finished run of quick.",
     )
     parser.add_argument("--out", default="results/bench.json")
+    parser.add_argument(
+        "--only", nargs="+", choices=("speed", "growth", "precision", "quality"), default=[],
+        help="sections to measure (default: all)",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=2)
     parser.set_defaults(command=run)
 
@@ -165,7 +192,9 @@ def _add_claims(commands: argparse._SubParsersAction) -> None:
         print(f"written: {results}/claims.md and claims.json")
 
     parser = commands.add_parser(
-        "claims", help="judge all published claims by the kept predictions of a run"
+        "claims",
+        help="judge all published claims by the kept predictions of a run",
+        epilog="example: python -m lib claims results/quick",
     )
     parser.add_argument("results", help="results folder, as results/quick")
     parser.add_argument("--claims", default="", help="claims file (default: params/claims.yaml)")
@@ -190,7 +219,9 @@ def _add_mutants(commands: argparse._SubParsersAction) -> None:
             sys.exit(1)
 
     parser = commands.add_parser(
-        "mutants", help="spoil predictions and published figures; every time a verdict must change"
+        "mutants",
+        help="spoil predictions and published figures; every time a verdict must change",
+        epilog="example: python -m lib mutants results/quick",
     )
     parser.add_argument("results", help="results folder, as results/quick")
     parser.set_defaults(command=run)
@@ -203,7 +234,9 @@ def _add_explain(commands: argparse._SubParsersAction) -> None:
         print(explain(figure))
 
     parser = commands.add_parser(
-        "explain", help="say where a figure comes from: table, predictions, weights, code, data"
+        "explain",
+        help="say where a figure comes from: table, predictions, weights, code, data",
+        epilog="example: python -m lib explain results/quick/NOTEBOOK/figures/roc_ed1.png",
     )
     parser.add_argument("figure", help="as results/PROFILE/NOTEBOOK/figures/NAME.png")
     parser.set_defaults(command=run)
@@ -240,13 +273,50 @@ def _add_collect(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=run)
 
 
+def _add_crate(commands: argparse._SubParsersAction) -> None:
+    def run(results: str) -> None:
+        from lib.crate import write_crate
+
+        print(f"written: {write_crate(results)}")
+
+    parser = commands.add_parser(
+        "crate",
+        help="describe the files of a run, and what made them, as an RO-Crate",
+        epilog="example: python -m lib crate results/quick",
+    )
+    parser.add_argument("results", help="results folder, as results/quick")
+    parser.set_defaults(command=run)
+
+
+def _add_keep(commands: argparse._SubParsersAction) -> None:
+    def run(results: str, out: str) -> None:
+        from lib.keep import keep_results
+
+        keep_results(results, out)
+        print(f"written: {out}")
+
+    parser = commands.add_parser(
+        "keep",
+        help="copy what of a run is kept in git (called by make reference)",
+        epilog="example: python -m lib keep results/quick --out results/reference/quick",
+    )
+    parser.add_argument("results", help="results folder, as results/quick")
+    parser.add_argument("--out", required=True, help="folder whose content is replaced")
+    parser.set_defaults(command=run)
+
+
 def _add_readme(commands: argparse._SubParsersAction) -> None:
     def run() -> None:
-        from lib.report.readme import write_readme
+        from lib.report.readme import PAGES, write_pages
 
-        write_readme()
+        write_pages()
+        print(f"written: {' and '.join(map(str, PAGES))}")
 
-    parser = commands.add_parser("readme", help="write the tables of README.md anew")
+    parser = commands.add_parser(
+        "readme",
+        help="write the tables of README.md and docs/own_devices.md anew",
+        epilog="example: python -m lib readme",
+    )
     parser.set_defaults(command=run)
 
 

@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import time
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from lib.results import (
     replace_folder,
     write_atomically,
 )
-from lib.seeding import seed_everything
+from lib.seeding import seed_everything, watch_operations
 from lib.store import Store
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "lightning-fabric")
@@ -59,7 +60,8 @@ class Run:
     """
 
     def __init__(self, notebook: str, params: Params) -> None:
-        seed_everything(params.seed, params.threads)
+        seed_everything(params.seed, params.threads, params.refuse_nondeterministic)
+        self._unsteady = watch_operations()
         self.notebook = notebook
         self.params = params
         self.seed = params.seed
@@ -145,8 +147,10 @@ class Run:
             "device": device_name(self.device),
             "versions": {"python": platform.python_version()}
             | {package: version(package) for package in PACKAGES},
+            "nondeterministic": sorted(self._unsteady),  # operations met in this process
             "commit": git_commit(),
             "lock": file_digest(ROOT / LOCK),
+            "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
             "seconds": round(time.time() - self._started, 1),
             "parents": dict(sorted(self._parents.items())),
             "store": sorted(self.store.used),

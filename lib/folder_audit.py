@@ -16,6 +16,7 @@ from lib.data.appearance import UNITS, image_statistics
 from lib.data.images import SUFFIXES, decode, decode_bytes, load_stack, read_bytes
 from lib.data.tables import NAME as LABELS
 from lib.params import InputError
+from lib.progress import progress
 from lib.report.pages import page, thumbnail
 from lib.results import write_atomically
 
@@ -35,7 +36,8 @@ class Folder:
             raise InputError(f"{root}: no such folder. Give the folder of the images.")
         listed = self._listed() if (self.root / LABELS).is_file() else self._found()
         with ThreadPoolExecutor() as pool:
-            read = pd.DataFrame(list(pool.map(self._inspect, listed["id"])))
+            inspected = pool.map(self._inspect, listed["id"])
+            read = pd.DataFrame(list(progress(inspected, len(listed), "images checked")))
         whole = pd.concat([listed.reset_index(drop=True), read], axis=1)
         bad = whole["reason"].notna()
         self.excluded = whole.loc[bad, ["id", "domain", "reason"]]
@@ -71,7 +73,9 @@ class Folder:
         try:
             rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         except (ValueError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not a table of comma-separated values ({error}).") from None
+            raise InputError(
+                f"{path}: not a table of comma-separated values ({error}). Save it as CSV in UTF-8."
+            ) from None
         if "file" not in rows or rows.empty:
             raise InputError(f"{path}: no column 'file', or no row. List the images in it.")
         names = {name: rows.get(name, default) for name, default in
@@ -82,7 +86,7 @@ class Folder:
         path = self.root / id
         try:
             if not path.resolve().is_relative_to(self.root):
-                raise InputError(f"{path}: leads outside of {self.root}.")
+                raise InputError(f"{path}: leads outside of {self.root}. Copy it into the folder.")
             content = read_bytes(path)
             image, mode = decode_bytes(content, path)
         except InputError as error:

@@ -10,6 +10,7 @@ from lib.keys import file_digest
 from lib.notebooks import notebook_paths
 from lib.params import load_params
 from lib.paths import LOCK, ROOT, results_root, stamp_path
+from lib.report.cards import DATA_CARD, write_cards
 from lib.report.claims_report import write_claims
 from lib.report.evidence import THRESHOLDS
 from lib.results import METRICS, Finished, file_digests, git_commit, write_atomically
@@ -18,7 +19,7 @@ MANIFEST = "manifest.json"
 
 
 def collect(profile: str, data: str) -> None:
-    """Write ``metrics.json`` (all metrics, sorted), ``manifest.json`` and the claims of a profile.
+    """Write ``metrics.json`` (all metrics, sorted), the cards, ``manifest.json`` and the claims.
 
     ``data`` is the fingerprint of the images.
 
@@ -34,6 +35,9 @@ def collect(profile: str, data: str) -> None:
     records = {one.notebook: one.record() for one in finished}
     params = load_params(ROOT / "params" / f"{profile}.yaml", profile=profile)
     files = {METRICS: file_digest(folder / METRICS)}
+    if any(folder.glob("*/tables/split.csv")):  # images were split
+        write_cards(folder, data)
+        files[DATA_CARD] = file_digest(folder / DATA_CARD)
     for name in records:
         files[f"{name}.ipynb"] = file_digest(folder / f"{name}.ipynb")
         files |= {f"{name}/{file}": sha for file, sha in file_digests(folder / name).items()}

@@ -35,7 +35,9 @@ def read_cells(path: Path) -> list[dict]:
             for cell in cells
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: no Jupyter notebook of version 4 ({error}).") from None
+        raise InputError(
+            f"{path}: no Jupyter notebook of version 4 ({error}). Restore it, or save it anew."
+        ) from None
 
 
 def code_in(path: Path) -> str:

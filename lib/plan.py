@@ -104,7 +104,9 @@ def in_order(parents: dict[str, tuple[str, ...]]) -> list[str]:
     try:
         sorter.prepare()
     except graphlib.CycleError as error:
-        raise InputError(f"Notebooks read each other: {' -> '.join(error.args[1])}.") from None
+        raise InputError(
+            f"Notebooks read each other: {' -> '.join(error.args[1])}. Remove one call of parent()."
+        ) from None
     order: list[str] = []
     while sorter.is_active():
         ready = sorted(sorter.get_ready())

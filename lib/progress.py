@@ -13,6 +13,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 LINE_SECONDS = 10.0  # at most one plain line in this time
+BAR_DELAY = 1.0  # seconds; what is done by then needs no bar
 _silent = False
 
 
@@ -39,7 +40,7 @@ def progress(iterable: Iterable[Item], total: int | None = None, label: str = ""
         return
     from tqdm.auto import tqdm
 
-    yield from tqdm(iterable, total=total, desc=label or None, leave=False)
+    yield from tqdm(iterable, total=total, desc=label or None, leave=False, delay=BAR_DELAY)
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +20,7 @@ from lib.paths import ROOT
 
 RECORD = "run.json"
 METRICS = "metrics.json"
+PACKED = ".gz"  # of long tables in kept results
 
 
 class Finished:
@@ -49,11 +52,25 @@ class Finished:
         return json.loads((self.folder / RECORD).read_text())
 
     def _read(self, kind: str, name: str) -> pd.DataFrame:
-        path = self.folder / kind / f"{name}.csv"
-        if not path.is_file():
-            known = ", ".join(sorted(file.stem for file in path.parent.glob("*.csv"))) or "none"
+        there = tables_in(self.folder / kind)
+        if name not in there:
+            known = ", ".join(there) or "none"
             raise InputError(f"{self.notebook} keeps no {kind} '{name}'. It keeps: {known}.")
-        return read_table(path)
+        return read_table(there[name])
+
+
+def tables_in(folder: Path) -> dict[str, Path]:
+    """Name to file of every table in ``folder``: CSV, packed by gzip or not."""
+    files = sorted([*folder.glob("*.csv"), *folder.glob(f"*.csv{PACKED}")])
+    return {path.name.removesuffix(PACKED).removesuffix(".csv"): path for path in files}
+
+
+def table_digest(path: Path) -> str:
+    """SHA-256 (hexadecimal) of the CSV in a file, packed or not."""
+    content = path.read_bytes()
+    return hashlib.sha256(
+        gzip.decompress(content) if path.suffix == PACKED else content
+    ).hexdigest()
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -89,18 +106,41 @@ def write_atomically(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        _write_through(partial, "wb", content)
         partial.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); what was there is untouched. Free some "
-            "space or write elsewhere: COMPENDIUM_RESULTS names another results folder."
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def append(path: Path, lines: bytes) -> None:
+    """Add whole lines to a file; of a run that was cut off, the last line may be a part.
+
+    Raises
+    ------
+    InputError
+        As ``write_atomically``; whole lines that were there stay.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_through(path, "ab", lines)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _write_through(path: Path, mode: str, content: bytes) -> None:
+    with path.open(mode) as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path}: cannot be written ({error.strerror}); what was there is untouched. Free some "
+        "space or write elsewhere: COMPENDIUM_RESULTS names another results folder."
+    )
 
 
 def git_commit() -> str | None:

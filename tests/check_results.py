@@ -55,6 +55,16 @@ def test_every_figure_has_its_trail():
         assert "unknown" not in trail
 
 
+def test_every_translator_has_its_card():
+    weights = sorted(FOLDER.glob("*/models/*.safetensors"))
+    assert len(weights) > 1
+    for path in weights:
+        card = path.with_suffix(".md").read_text()
+        assert file_digest(path) in card
+        assert "on synthetic images" in card
+    assert "**Synthetic.**" in (FOLDER / "data_card.md").read_text()
+
+
 def test_claims_are_judged_and_every_mutant_is_caught():
     verdicts = json.loads((FOLDER / "claims.json").read_text())
     assert "reproduced" not in {v["verdict"] for v in verdicts if v["rung"] == "retrained"}

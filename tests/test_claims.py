@@ -1,5 +1,6 @@
 """Published claims: what is read, recovered, judged, and whether a verdict can change at all."""
 
+import gzip
 import itertools
 import json
 import shutil
@@ -242,8 +243,8 @@ def test_numbers_recomputed_from_predictions_are_those_kept(kept):
 
 
 def test_edited_predictions_are_noticed(kept):
-    path = kept / "04_evaluation" / "predictions" / "ed1.csv"
-    path.write_text(path.read_text().replace(",1,", ",0,", 1))
+    path = kept / "04_evaluation" / "predictions" / "ed1.csv.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b",1,", b",0,", 1)))
     with pytest.raises(InputError, match=r"ed1\.csv.*SHA-256"):
         read_evidence(kept)
 

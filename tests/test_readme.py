@@ -2,17 +2,21 @@
 
 import json
 import re
+import shutil
 
+import pandas as pd
 import pytest
 
 from lib.paths import ROOT
 from lib.report.claims import load_claims
 from lib.report.judgement import judge
-from lib.report.readme import REFERENCE, filled, results_table
+from lib.report.readme import PAGES, REFERENCE, filled, own_devices_text, results_table
 
 
-def test_results_table_is_that_of_the_kept_results():
-    text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_generated_blocks_are_those_of_the_kept_results(page):
+    text = page.read_text()
+    assert re.search(r"<!-- (\w+) -->\n.+?<!-- /\1 -->", text, re.DOTALL)
     assert filled(text) == text, "run `python -m lib readme`"
 
 
@@ -42,6 +46,18 @@ def test_numbers_follow_the_kept_metrics(monkeypatch, tmp_path):
         (tmp_path / profile / "metrics.json").write_text(json.dumps(metrics))
     monkeypatch.setattr("lib.report.readme.REFERENCE", tmp_path)
     assert all("0.123 [0.100, 0.200]" in row for row in results_table().splitlines()[2:])
+
+
+def test_table_of_the_guide_follows_the_kept_table(monkeypatch, tmp_path):
+    shutil.copytree(REFERENCE / "sperm", tmp_path / "sperm")
+    for path in tmp_path.glob("sperm/*/tables/table_2.csv"):
+        table = pd.read_csv(path)
+        frozen = table["protocol"] == "frozen"
+        table.loc[frozen, ["value", "low", "high"]] = [0.123, 0.1, 0.2]
+        table.to_csv(path, index=False)
+    arms = own_devices_text().count("\n| ")
+    monkeypatch.setattr("lib.report.readme.REFERENCE", tmp_path)
+    assert own_devices_text().count("| 0.123 [0.100, 0.200] | 0.123 [0.100, 0.200] |") == arms > 5
 
 
 def test_pictures_of_the_readme_exist():

@@ -25,15 +25,12 @@ def images() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def loss_named(name: str, classifier: nn.Module) -> texture.TextureLoss:
-    return texture.texture_loss(
-        name, classifier, lambda: timm.create_model("test_resnet", in_chans=3, num_classes=1)
+    return texture.LOSSES[name](
+        classifier, lambda: timm.create_model("test_resnet", in_chans=3, num_classes=1)
     )
 
 
-NAMES = ["efficientnet", "classifier", "gram", "gradient", "mind"]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", texture.LOSSES)
 def test_zero_for_equal_images_positive_for_others_and_trainable(name, classifier, images):
     loss = loss_named(name, classifier)
     first, second = images

@@ -14,6 +14,7 @@ import pandas as pd
 from lib.data.images import decode, decode_bytes, read_bytes
 from lib.data.interface import COLUMNS, ImageCache, Source, check_table
 from lib.params import InputError, Params
+from lib.progress import progress
 
 
 class FileSource(Source):
@@ -48,7 +49,9 @@ class FileSource(Source):
         if self._table is not None:
             return self._table
         with ThreadPoolExecutor() as pool:
-            found = pd.DataFrame(list(pool.map(self._inspect, self._entries["id"])))
+            ids = self._entries["id"]
+            inspected = progress(pool.map(self._inspect, ids), len(ids), "images checked")
+            found = pd.DataFrame(list(inspected))
         table = pd.concat([self._entries.reset_index(drop=True), found], axis=1)
         bad = table["reason"].notna()
         self.excluded = pd.concat(
@@ -81,7 +84,7 @@ class FileSource(Source):
     def fingerprint(self) -> str:
         paths = [self.root / id for id in self._entries["id"]]
         with ThreadPoolExecutor() as pool:
-            digests = list(pool.map(_file_hash, paths))
+            digests = list(progress(pool.map(_file_hash, paths), len(paths), "files hashed"))
         listed = self._entries.assign(sha256=digests).sort_values("id")
         return hashlib.sha256(listed.to_csv(index=False).encode()).hexdigest()
 

@@ -256,7 +256,10 @@ def _check(image: np.ndarray) -> None:
     shape = image.shape
     if image.dtype != np.uint8 or len(shape) not in (2, 3) or shape[2:] not in ((), (3,)):
         raise InputError(
-            f"image of shape {shape} and type {image.dtype}: expected uint8 (H, W) or (H, W, 3)."
+            f"image of shape {shape} and type {image.dtype}: expected uint8 (H, W) or (H, W, 3). "
+            "Read it with lib.data.images.decode."
         )
     if min(shape[:2]) < 32:
-        raise InputError(f"image of {shape[1]}x{shape[0]} pixels: at least 32 are needed.")
+        raise InputError(
+            f"image of {shape[1]}x{shape[0]} pixels: at least 32 are needed. Give a larger one."
+        )

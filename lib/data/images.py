@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lib.data.framing import crop
 from lib.params import InputError
+from lib.progress import progress
 
 MAX_PIXELS = 64_000_000  # a camera frame has fewer; more is a slide scan or an image bomb
 MAX_BYTES = 8 * MAX_PIXELS  # an uncompressed 16-bit RGBA image of that many pixels
@@ -242,7 +243,7 @@ def load_stack(
     shape = (len(ids), 1 if colour == "grey" else 3, size, size)
     stack = _allocate(shape, ids, folder, budget_mb)
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(ids), _BATCH):
+        for start in progress(range(0, len(ids), _BATCH), label="batches of images"):
             batch = ids[start : start + _BATCH]
             ready = pool.map(prepare, batch, source.read_many(batch))
             stack[start : start + len(batch)] = np.stack(list(ready))

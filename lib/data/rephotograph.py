@@ -62,7 +62,9 @@ class RephotographedSource(Source):
 
     def through(self, device: str) -> Source:
         if device != self._original:
-            raise InputError(f"No image was also taken by {device}, only by {self._original}.")
+            raise InputError(
+                f"No image was also taken by {device}. Ask for {self._original}, which took all."
+            )
         return _Originals(self)
 
     def original(self, ids: Sequence[str]) -> list[np.ndarray]:

@@ -68,7 +68,9 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a table of comma-separated values ({error}).") from None
+        raise InputError(
+            f"{path}: not a table of comma-separated values ({error}). Save it as CSV in UTF-8."
+        ) from None
 
 
 def _check_domains(domain: pd.Series, params: Params, path: Path) -> None:

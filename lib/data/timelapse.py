@@ -71,7 +71,10 @@ def timelapse_entries(root: Path, params: Params) -> tuple[pd.DataFrame, pd.Data
                     excluded.append((id, f"{root / id}: frame {frame} is missing in this plane"))
     listed = pd.DataFrame(entries, columns=["id", "label", "group"])
     if listed.empty:
-        raise InputError(f"{root}: none of {len(excluded)} embryos can be used, first: {excluded}")
+        raise InputError(
+            f"{root}: none of {len(excluded)} embryos can be used. Correct them, the first is "
+            f"{excluded[0][0]}: {excluded[0][1]}"
+        )
     listed.insert(1, "domain", params.source_domain)
     left_out = pd.DataFrame(excluded, columns=["id", "reason"])
     left_out.insert(1, "domain", params.source_domain)
@@ -115,12 +118,14 @@ def read_phases(path: Path) -> dict[int, str]:
         The file is missing, or a row is no known phase with a first and a last frame.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no annotation of this embryo.")
+        raise InputError(f"{path}: no annotation of this embryo. Unpack it there.")
     stages: dict[int, str] = {}
     for line in path.read_text(errors="replace").splitlines():
         phase, *numbers = (part.strip() for part in line.split(","))
         if phase not in PHASES or len(numbers) != 2 or not all(n.isdecimal() for n in numbers):
-            raise InputError(f"{path}: '{line}' is not a known phase with first and last frame.")
+            raise InputError(
+                f"{path}: '{line}' is not a known phase with first and last frame. Correct the row."
+            )
         stages |= dict.fromkeys(range(int(numbers[0]), int(numbers[1]) + 1), phase)
     return stages
 

@@ -16,6 +16,7 @@ from lib.evaluation.intervals import mean_interval
 from lib.evaluation.statistics import metric_intervals
 from lib.models.cyclegan import Generator
 from lib.models.translation import translate
+from lib.progress import progress
 
 
 def ablation_table(
@@ -38,7 +39,7 @@ def ablation_table(
     threshold, image quality (a mean) over images.
     """
     parts = []
-    for arm, stack in stacks.items():
+    for arm, stack in progress(stacks.items(), label="intervals of arms"):
         metrics = metric_intervals(combined[combined["arm"] == arm], threshold)
         metrics = metrics[metrics["metric"].isin(["auc", "balanced_accuracy"])]
         parts.append(metrics.drop(columns="groups").assign(arm=arm))

@@ -21,6 +21,7 @@ from lib.models.calibration import choose_threshold
 from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import Generator
 from lib.models.translation import translate
+from lib.progress import progress
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def show_arms(scene: Scene, controls: Iterable[str] = tuple(CONTROLS)) -> dict[s
     """Every arm: controls, translators, and the oracle where the truth is known."""
     shown = {arm: CONTROLS[arm](scene) for arm in controls}
     judge = scene.classifiers["grey"]
-    for arm, generator in scene.translators.items():
+    for arm, generator in progress(scene.translators.items(), label="translations"):
         shown[arm] = translate(generator, scene.grey()), judge
     if scene.dataset.has_truth(scene.rows["domain"].iloc[0]):
         shown["oracle"] = scene.dataset.truth(scene.rows), judge
@@ -105,7 +106,8 @@ def predict_arms(
     shown: Mapping[str, Arm], rows: pd.DataFrame, seed: int
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Prediction table of all arms, and the frozen threshold of each arm's classifier."""
-    tables = [predict(judge, stack, rows, arm, seed) for arm, (stack, judge) in shown.items()]
+    judged = progress(shown.items(), label="arms judged")
+    tables = [predict(judge, stack, rows, arm, seed) for arm, (stack, judge) in judged]
     frozen = {arm: judge.threshold for arm, (_, judge) in shown.items()}
     return pd.concat(tables, ignore_index=True), frozen
 
@@ -161,7 +163,7 @@ def compare_arms(
     the threshold on the labels it is judged by, as the published evaluation did.
     """
     parts = []
-    for arm, table in combined.groupby("arm", sort=False):
+    for arm, table in progress(combined.groupby("arm", sort=False), label="intervals of arms"):
         label, score = table["label"].to_numpy(), table["score"].to_numpy()
         thresholds = dict(frozen=frozen[arm], optimistic=choose_threshold(label, score))
         for protocol, threshold in thresholds.items():
@@ -193,7 +195,7 @@ def gaps_closed(combined: pd.DataFrame, resamples: int = 2000) -> pd.DataFrame:
     tables = dict(list(combined.groupby("arm", sort=False)))
     rows = [
         dict(arm=arm, **gap_closed(tables["raw"], table, tables["oracle"], resamples))
-        for arm, table in tables.items()
+        for arm, table in progress(tables.items(), label="intervals of arms")
         if arm not in ("raw", "oracle")
     ]
     return pd.DataFrame(rows)

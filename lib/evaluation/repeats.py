@@ -12,6 +12,7 @@ from lib.evaluation.metrics import METRICS, binary_metrics
 from lib.evaluation.seeds import combine_seeds, seed_difference, seed_gap_closed
 from lib.evaluation.statistics import holm
 from lib.models.recipes import TranslatorRecipe, fit_classifiers, fit_translators
+from lib.progress import progress
 
 
 def judge_seed(
@@ -59,7 +60,7 @@ def metrics_over_seeds(combined: pd.DataFrame, limits: pd.DataFrame) -> pd.DataF
     """
     rows = [
         dict(arm=arm, metric=metric, **combine_seeds(part, _limits_of(limits, arm), metric))
-        for arm, part in combined.groupby("arm", sort=False)
+        for arm, part in progress(combined.groupby("arm", sort=False), label="intervals of arms")
         for metric in METRICS
     ]
     return pd.DataFrame(rows)
@@ -78,7 +79,7 @@ def differences_over_seeds(
     """
     tables = dict(list(combined.groupby("arm", sort=False)))
     rows = []
-    for arm, other in against.items():
+    for arm, other in progress(against.items(), label="differences"):
         cuts = _limits_of(limits, other), _limits_of(limits, arm)
         for metric in ("auc", "balanced_accuracy"):
             found = seed_difference(tables[other], tables[arm], metric, *cuts)
@@ -95,7 +96,7 @@ def gaps_over_seeds(combined: pd.DataFrame) -> pd.DataFrame:
     tables = dict(list(combined.groupby("arm", sort=False)))
     rows = [
         dict(arm=arm, **seed_gap_closed(tables["raw"], table, tables["oracle"]))
-        for arm, table in tables.items()
+        for arm, table in progress(tables.items(), label="intervals of arms")
         if arm not in ("raw", "oracle")
     ]
     return pd.DataFrame(rows).drop(columns="p")

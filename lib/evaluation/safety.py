@@ -14,6 +14,7 @@ from torch import Tensor
 from lib.evaluation.intervals import mean_interval, share_interval
 from lib.models.cyclegan import CycleGAN
 from lib.models.translation import translate
+from lib.progress import progress
 
 # A structure counts as there where it covers this share of the crop: a disc of a seventh of the
 # embryo's diameter, the smallest cavity that is graded.
@@ -128,7 +129,7 @@ def hidden_information(networks: CycleGAN, stack: Tensor) -> pd.DataFrame:
     """
     translated = translate(networks.to_source, stack)
     rows = []
-    for name, disturb in DISTURBANCES.items():
+    for name, disturb in progress(DISTURBANCES.items(), label="disturbances"):
         back = translate(networks.to_target, disturb(translated))
         error = (back.float() - stack.float()).abs().mean((1, 2, 3)).double().numpy()
         rows.append(dict(disturbance=name, **mean_interval(error)))

@@ -19,7 +19,7 @@ from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import FoldEnsemble, build_network, predict_logits, soften
 from lib.models.cyclegan import CycleGAN
 from lib.models.ranks import process_count
-from lib.models.texture import texture_loss
+from lib.models.texture import LOSSES
 from lib.models.training import make_fabric, train_classifier
 from lib.models.trainings import Fitted, Training, train_all
 from lib.models.translation import train_translator
@@ -206,7 +206,7 @@ def _train_translator(
 ) -> tuple[nn.Module, pd.DataFrame]:
     loss = None
     if classifier is not None:
-        loss = texture_loss(params.texture_loss, classifier, lambda: published_network(params))
+        loss = LOSSES[params.texture_loss](classifier, lambda: published_network(params))
     images = torch.from_numpy(target), torch.from_numpy(source)
     steps = params.translator_steps
     return train_translator(*images, loss, params, steps, params.seed, checkpoints)

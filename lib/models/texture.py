@@ -127,21 +127,15 @@ def mind_loss(translated: Tensor, original: Tensor) -> Tensor:
     return F.l1_loss(mind_descriptor(translated), mind_descriptor(original))
 
 
-def texture_loss(
-    name: str, classifier: nn.Module, published: Callable[[], nn.Module]
-) -> TextureLoss:
-    """The texture loss called ``name``.
-
-    ``classifier`` is the compendium's source classifier (one channel); ``published`` builds the
-    three-channel network of the published loss and is called for that loss only.
-    """
-    if name == "efficientnet":
-        return LastFeatures(published(), channels=3)
-    if name == "classifier":
-        return ClassifierFeatures(classifier)
-    if name == "gram":
-        return GramFeatures(classifier)
-    return {"gradient": gradient_consistency, "mind": mind_loss}[name]
+# How each is made of the source classifier (one channel) and of what builds the published network
+# (three channels, pretrained). A new loss is one more line, and its name in lib/params.py.
+LOSSES: dict[str, Callable[[nn.Module, Callable[[], nn.Module]], TextureLoss]] = {
+    "efficientnet": lambda classifier, published: LastFeatures(published(), channels=3),
+    "classifier": lambda classifier, published: ClassifierFeatures(classifier),
+    "gram": lambda classifier, published: GramFeatures(classifier),
+    "gradient": lambda classifier, published: gradient_consistency,
+    "mind": lambda classifier, published: mind_loss,
+}
 
 
 class TextureWeight:

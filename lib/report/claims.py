@@ -207,7 +207,7 @@ def load_claims(path: str | Path = "") -> ClaimBook:
     """
     path = Path(path or ROOT / CLAIMS)
     if not path.is_file():
-        raise InputError(f"{path}: no such claims file.")
+        raise InputError(f"{path}: no such claims file. Leave --claims out for {CLAIMS}.")
     try:
         raw = yaml.load(path.read_text(), yaml.BaseLoader)  # every number stays as printed
         entries = [new for entry in raw["claims"] for new in _expand(entry)]

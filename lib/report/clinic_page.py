@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -33,11 +34,14 @@ def write_page(
         "Research only: not a medical device.",
         f"Called {html.escape(names[1])} at a score of {limit:.3f} or more, the threshold frozen "
         f"on {p.source_domain} validation images.",
+        f"What the translator saw, and where it fails: {bundle.arm}.md, beside its weights.",
     ]  # fmt: skip
     order = table.assign(strange=~table["passes"]).sort_values(
         ["strange", "gate"], ascending=False, kind="stable"
     )
-    pairs = [_pair(row, images, out, names) for row in order.head(SHOWN).itertuples()]
+    shown = list(order.head(SHOWN).itertuples())
+    with ThreadPoolExecutor() as pool:
+        pairs = list(pool.map(lambda row: _pair(row, images, out, names), shown))
     more = f"<p>The first {SHOWN} by gate score.</p>" if len(table) > SHOWN else ""
     write_atomically(path, page("Translated images", facts, more + "".join(pairs)).encode())
 

@@ -12,9 +12,8 @@ import pandas as pd
 from lib.evaluation.metrics import combine_folds
 from lib.evaluation.seeds import combine_seeds, seed_difference
 from lib.evaluation.statistics import metric_intervals, paired_difference
-from lib.keys import file_digest
 from lib.params import InputError
-from lib.results import RECORD, Finished, read_table
+from lib.results import PACKED, RECORD, Finished, read_table, table_digest, tables_in
 
 THRESHOLDS = "frozen_thresholds"
 
@@ -168,14 +167,14 @@ def evidence_of(folder: Path, notebook: str) -> Evidence:
         counts |= {
             name: metric["n"] for name, metric in finished.metrics().items() if name.count(".") == 2
         }
-        limits = place / "tables" / f"{THRESHOLDS}.csv"
-        if not limits.is_file():
+        limits = tables_in(place / "tables").get(THRESHOLDS)
+        if limits is None:
             continue
         for row in _verified(limits, place, record).itertuples():
             seed = getattr(row, "seed", record["seed"])  # one seed needs no column
             thresholds[place.name, row.domain.lower(), row.arm, seed] = row.threshold
-        for path in sorted(place.glob("predictions/*.csv")):
-            if path.stem == "validation":  # of the fold's own model: not a judged set
+        for name, path in tables_in(place / "predictions").items():
+            if name == "validation":  # of the fold's own model: not a judged set
                 continue
             table = _verified(path, place, record)
             for domain, part in table.groupby("domain"):
@@ -189,8 +188,8 @@ _DOMAINS = ("source", "target", "second_target")
 
 
 def _verified(path: Path, place: Path, record: dict) -> pd.DataFrame:
-    name = path.relative_to(place).as_posix()
-    if record["files"].get(name) != file_digest(path):
+    name = path.relative_to(place).as_posix().removesuffix(PACKED)
+    if record["files"].get(name) != table_digest(path):
         raise InputError(
             f"{path}: not the file that the run wrote (its SHA-256 differs from {RECORD}). "
             f"Restore it, or run the notebook {place.name} again."

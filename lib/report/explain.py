@@ -23,7 +23,10 @@ def explain(figure: str | Path) -> str:
         raise InputError(f"{figure}: no such file. Figures lie in results/PROFILE/NOTEBOOK/figures")
     place = figure.resolve().parent.parent
     if figure.resolve().parent.name != "figures" or not (place / RECORD).is_file():
-        raise InputError(f"{figure}: not a figure of a run: no {RECORD} two folders above it.")
+        raise InputError(
+            f"{figure}: not a figure of a run: no {RECORD} two folders above it. Give one of "
+            "results/PROFILE/NOTEBOOK/figures."
+        )
     record = json.loads((place / RECORD).read_text())
     files = record["files"]
     name = f"figures/{figure.name}"

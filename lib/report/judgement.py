@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from lib.progress import progress
 from lib.report.claims import Claim, ClaimBook, Difference, Interval, Ordering, Value
 from lib.report.consistency import Arithmetic, Verdict
 from lib.report.evidence import Evidence, Ours
@@ -13,7 +14,7 @@ def judge(book: ClaimBook, evidence: Evidence | None) -> list[Verdict]:
     """Every verdict on every claim: arithmetic where possible, and against our predictions."""
     arithmetic = Arithmetic(book)
     verdicts = []
-    for claim in book.claims:
+    for claim in progress(book.claims, label="claims"):
         found = [arithmetic.judge(claim)]
         if evidence is not None:
             found.append(_judge_here(claim, arithmetic, evidence))

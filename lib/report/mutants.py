@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from lib.params import InputError
+from lib.progress import progress
 from lib.report.arithmetic import fitting_confusions, metric_of
 from lib.report.claims import ClaimBook, Interval, Ordering, Value, part_of, references
 from lib.report.consistency import TABLE_METRICS, Verdict
@@ -93,7 +94,7 @@ def _swapped_domains(evidence: Evidence) -> Evidence:
     turned = keys[1:] + keys[:1]
     known = {domain for _, domain in keys}
     if len(known) < 2:
-        raise InputError("one domain only: there is nothing to swap")
+        raise InputError("one domain only: use a run with two, here is nothing to swap")
     swapped = dict(zip(keys, turned, strict=True))
     limits = {
         (*key, arm, seed): evidence.thresholds.get((*other, arm, seed), 0.5)
@@ -207,7 +208,7 @@ def run_mutants(book: ClaimBook, evidence: Evidence) -> tuple[list[Outcome], lis
     answered = part_of(book, [c.id for c in book.claims if getattr(c, "here", None)])
     ours = {key: v for key, v in _verdicts(answered, evidence).items() if key not in arithmetic}
     outcomes, moved = [], set()
-    for name, spoil in EVIDENCE.items():
+    for name, spoil in progress(EVIDENCE.items(), label="spoilt predictions"):
         try:
             other = spoil(evidence)
             if other is None:
@@ -222,7 +223,8 @@ def run_mutants(book: ClaimBook, evidence: Evidence) -> tuple[list[Outcome], lis
         outcomes.append(Outcome(name, tuple(sorted({claim for claim, _ in changed}))))
     together: dict[str, set[str]] = {}
     known = book.by_id()
-    for name, claim, spoilt_book in published_mutants(book):
+    published = list(published_mutants(book))
+    for name, claim, spoilt_book in progress(published, label="spoilt figures"):
         if not any(key[0] == claim for key in arithmetic) and not _is_part(book, claim):
             continue
         # Only these can change; the others need not be judged again.

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lib.evaluation.arms import CONTROLS
 from lib.evaluation.statistics import aligned, delong, holm, mcnemar, paired_difference
+from lib.progress import progress
 from lib.report.style import arm_name
 
 
@@ -24,7 +25,7 @@ def differences(
     """
     tables = dict(list(combined.groupby("arm", sort=False)))
     rows = []
-    for other, table in tables.items():
+    for other, table in progress(tables.items(), label="differences"):
         if other == arm:
             continue
         for metric in ("auc", "balanced_accuracy", "accuracy"):
