@@ -157,8 +157,8 @@ def _text(node: ast.expr) -> str | None:
 
 # What a next step begins with; what is there instead; or a sentence that is filled in.
 VERBS = """add ask bring check choose clear convert copy correct divide export finish free give
-install judge leave let list load make move name predict put raise read rename remove rephotograph restore
-run save see select set skip split state take unpack use wait write"""
+install judge leave let list load make move name predict put raise read rename remove rephotograph
+restore run save see select set skip split state take unpack use wait write"""
 REMEDY = re.compile(
     rf"(?:[.;:,] |\bor )(?:{'|'.join(VERBS.split())})\b|it has:|it keeps:|it holds:|there are\b|"
     r"lie in|beside it:|wanted:|it needs|[.:] \{\}$",
