@@ -44,8 +44,8 @@ claims-mutants: setup  ## spoil predictions and published figures: every time a 
 crate: setup  ## describe results/PROFILE as an RO-Crate: ro-crate-metadata.json in it
 	@$(PYTHON) -m lib crate $(RESULTS)/$(PROFILE)
 
-bench: setup  ## measure the engine beside a plain training: results/bench.json
-	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json
+bench: setup  ## measure the engine beside a plain training: results/bench.json (SECTIONS=speed …)
+	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json $(if $(SECTIONS),--only $(SECTIONS))
 
 # The notebooks read each other's results, so they run in order, in a folder of their own.
 test: setup  ## run the test suite and the smoke notebooks

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
+from typing import Any
 
 from lib.params import InputError
 
@@ -14,6 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_audit(commands)
     _add_translate(commands)
+    _add_unpack(commands)
+    _add_reader_study(commands)
     _add_train(commands)
     _add_bench(commands)
     _add_claims(commands)
@@ -82,6 +86,59 @@ def _add_translate(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=run)
 
 
+def _add_unpack(commands: argparse._SubParsersAction) -> None:
+    def run(archive: str, folder: str) -> None:
+        from lib.data.archives import unpack
+
+        print(f"{unpack(archive, folder)} files in {folder}")
+
+    parser = commands.add_parser(
+        "unpack",
+        help="unpack a downloaded archive of images, without trusting it",
+        epilog="example: python -m lib unpack ed4.zip data/ed4",
+    )
+    parser.add_argument("archive", help="zip or tar (plain, gz, bz2, xz)")
+    parser.add_argument("folder", help="where to; new or empty")
+    parser.set_defaults(command=run)
+
+
+def _add_reader_study(commands: argparse._SubParsersAction) -> None:
+    def make(**options: Any) -> None:
+        from lib.reader_study.making import make_study
+        from lib.reader_study.study import key_path
+
+        key = make_study(**options)
+        print(key.groupby(["kind", "label"]).size().unstack().to_string())
+        print(f"written: {options['out']} for the readers, {key_path(Path(options['out']))} not")
+
+    def export(**options: Any) -> None:
+        from lib.reader_study.export import export_answers
+
+        print(f"{export_answers(**options)} answers written: {options['out']}")
+
+    parser = commands.add_parser(
+        "reader-study", help="make a blinded study of a run's images, export its answers"
+    )
+    verbs = parser.add_subparsers(metavar="make | export", required=True)
+    parser = verbs.add_parser(
+        "make",
+        help="choose images, hide what they are, write the key",
+        epilog="example: python -m lib reader-study make --results results/quick --out "
+        "reader_study; then: voila notebooks/apps/reader_study.ipynb",
+    )
+    parser.add_argument("--results", required=True, help="results folder, as results/quick")
+    parser.add_argument("--out", required=True, help="folder to make")
+    parser.add_argument("--images", type=int, default=40, help="different images (default: 40)")
+    parser.add_argument("--repeats", type=int, default=8, help="of them shown twice (default: 8)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(command=make)
+    parser = verbs.add_parser("export", help="write all answers as one CSV")
+    parser.add_argument("folder", help="folder of the study")
+    parser.add_argument("--out", required=True, help="CSV to write")
+    parser.add_argument("--key", help="add what each image is; without it the table is blinded")
+    parser.set_defaults(command=export)
+
+
 def _add_train(commands: argparse._SubParsersAction) -> None:
     def run(stage: str, params: str) -> None:
         from lib.models.stages import train_stage
@@ -105,18 +162,24 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:
-    def run(out: str, threads: int) -> None:
-        from lib.bench import run_bench
+    def run(out: str, only: list[str], threads: int) -> None:
+        from lib.bench.record import run_bench
 
-        print(run_bench(out, threads).round(3).to_string(index=False))
+        for name, table in run_bench(out, only, threads).items():
+            print(f"{name}\n{table.round(3).to_string(index=False)}\n")
         print(f"written: {out}")
 
     parser = commands.add_parser(
         "bench",
-        help="measure the engine beside a plain training, about five minutes on a CPU",
-        epilog="example: python -m lib bench --out results/bench.json",
+        help="measure the engine beside a plain training",
+        epilog="example: python -m lib bench --only speed. Five minutes each for speed and growth "
+        "on a CPU; precision and quality take most of an hour and need a finished run of quick.",
     )
     parser.add_argument("--out", default="results/bench.json")
+    parser.add_argument(
+        "--only", nargs="+", choices=("speed", "growth", "precision", "quality"), default=[],
+        help="sections to measure (default: all)",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=2)
     parser.set_defaults(command=run)
 

@@ -5,45 +5,32 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 
 from lib.data.framing import Frame, crop, find_embryos
 from lib.data.images import SUFFIXES, decode, fit, to_grey
+from lib.data.pasting import Square, encode, paste
 from lib.keys import file_digest
 from lib.models.bundle import Bundle, load_bundle
 from lib.models.translation import translate
 from lib.params import InputError
 from lib.progress import progress
 from lib.report.clinic_page import write_page
-from lib.results import read_table, write_atomically
+from lib.results import append, write_atomically
 
 TABLE, EXCLUDED, PAGE = "translated.csv", "excluded.csv", "report.html"
 _BATCH = 32
-# EXIF that may be kept: description, maker, model, software, date, artist, copyright, and the parts
-# on exposure and place. The orientation was applied; of a TIFF the rest is the layout of its file.
-_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
-_PARTS = (0x8769, 0x8825)
+_THREADS = 2  # that read and write beside the networks
 _COLUMNS = (
     "file", "output", "width", "height", "found", "left", "top", "side", "score", "called", "gate",
     "passes", "sha256", "output_sha256", "weights", "exif",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Square:
-    """The part of an image that was translated: left and top edge and side, in pixels."""
-
-    left: float
-    top: float
-    side: float
 
 
 def translate_folder(
@@ -83,9 +70,10 @@ def translate_folder(
     names = _output_names(files)
     made_by = dict(weights=file_digest(Path(weights)), exif=keep_exif)
     kept = _earlier(out / TABLE)
-    done = _still_there(kept, images, out, made_by)
+    none = pd.DataFrame(columns=_COLUMNS)
+    done = none if kept is None else _still_there(kept, images, out, made_by)
     waiting = [file for file in files if file not in set(done["file"])]
-    sides = [] if len(kept) else [TABLE, EXCLUDED, PAGE]
+    sides = [TABLE, EXCLUDED, PAGE] if kept is None else []
     in_the_way = [
         name for name in [*sides, *(names[file] for file in waiting)] if (out / name).exists()
     ]
@@ -94,9 +82,12 @@ def translate_folder(
             f"{out / in_the_way[0]}: in the way ({len(in_the_way)} such files), and not from the "
             "same image and weights. Choose another --out, or --force to overwrite."
         )
+    if (out / TABLE).exists():
+        _write(out / TABLE, done)  # without what does not hold any more, or was cut off
     rows, excluded = [done] if len(done) else [], []
     batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        unsaved = None
         for batch, read in zip(
             progress(batches, total=len(batches), label="batches of images"),
             _ahead(pool, images, batches),
@@ -108,16 +99,17 @@ def translate_folder(
                          for file, error in zip(batch, read, strict=True)
                          if not isinstance(error, np.ndarray)]  # fmt: skip
             if fine:
-                table, made = _translate(bundle, fine)
-                exif = [images / file if keep_exif else None for file, _ in fine]
-                pngs = list(pool.map(_encoded, made, exif))
+                table, finish = _translate(bundle, fine)
                 table["output"] = [names[file] for file, _ in fine]
-                table["sha256"] = list(pool.map(file_digest, [images / f for f, _ in fine]))
-                table["output_sha256"] = [hashlib.sha256(png).hexdigest() for png in pngs]
-                rows.append(table.assign(**made_by))
-                # The table first: an image that it names and that is not there is made again.
-                _write(out / TABLE, pd.concat(rows, ignore_index=True)[[*_COLUMNS]])
-                list(pool.map(write_atomically, [out / name for name in table["output"]], pngs))
+                finished = [
+                    pool.submit(finish, number, images / file, keep_exif)
+                    for number, (file, _) in enumerate(fine)
+                ]
+                if unsaved:  # while those of this batch are pasted and encoded
+                    rows.append(_save(pool, out, *unsaved))
+                unsaved = table.assign(**made_by), finished
+        if unsaved:
+            rows.append(_save(pool, out, *unsaved))
     if not rows:
         raise InputError(
             f"{images}: none of {len(files)} images can be read. {excluded[0]['reason']}"
@@ -161,16 +153,16 @@ def _output_names(files: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _earlier(table: Path) -> pd.DataFrame:
-    """What an earlier run has written down; empty if it was none of this command."""
-    if table.is_file():
-        try:
-            rows = read_table(table)
-        except (ValueError, UnicodeDecodeError):
-            rows = pd.DataFrame()
-        if tuple(rows.columns) == _COLUMNS:
-            return rows
-    return pd.DataFrame(columns=_COLUMNS)
+def _earlier(table: Path) -> pd.DataFrame | None:
+    """What an earlier run has written down, whole lines; None if it was none of this command."""
+    if not table.is_file():
+        return None
+    content = table.read_bytes()
+    try:
+        rows = pd.read_csv(io.BytesIO(content[: content.rfind(b"\n") + 1]))
+    except (ValueError, UnicodeDecodeError):
+        return None
+    return rows if tuple(rows.columns) == _COLUMNS else None
 
 
 def _still_there(
@@ -211,7 +203,8 @@ def _ahead(
 
 def _translate(
     bundle: Bundle, images: Sequence[tuple[str, np.ndarray]]
-) -> tuple[pd.DataFrame, list[np.ndarray]]:
+) -> tuple[pd.DataFrame, Callable[[int, Path, bool], tuple[bytes, str]]]:
+    """Rows of the table, and what makes the PNG of image number k and the hash of its original."""
     p = bundle.params
     greys = [image for _, image in images]
     squares, crops, found = [], [], []
@@ -219,33 +212,44 @@ def _translate(
         if frame is None:
             height, width = grey.shape
             side = max(height, width) if p.fit == "pad" else min(height, width)
-            squares.append(_Square((width - side) / 2, (height - side) / 2, side))
+            squares.append(Square((width - side) / 2, (height - side) / 2, side))
             crops.append(fit(grey, p.image_size, p.fit))
         else:
             half = p.field_of_view * frame.radius
-            squares.append(_Square(frame.x + 0.5 - half, frame.y + 0.5 - half, 2 * half))
+            squares.append(Square(frame.x + 0.5 - half, frame.y + 0.5 - half, 2 * half))
             crops.append(crop(grey, frame.x, frame.y, frame.radius, p.field_of_view, p.image_size))
         found.append(frame is not None or p.framing == "whole")
     stack = translate(bundle.generator, torch.from_numpy(np.stack(crops))[:, None])
-    classifier = bundle.gate.classifier
-    logits = [np.log(s / (1 - s)) for s in np.clip(classifier.fold_scores(stack), 1e-12, 1 - 1e-12)]
-    score = 1 / (1 + np.exp(-np.mean(logits, axis=0)))
-    gate = bundle.gate.score(stack)
+    gate, score = bundle.gate.read(stack)
     table = pd.DataFrame(
         dict(
             file=[file for file, _ in images], output="",
             width=[grey.shape[1] for grey in greys], height=[grey.shape[0] for grey in greys],
             found=found, left=[s.left for s in squares], top=[s.top for s in squares],
             side=[s.side for s in squares], score=score,
-            called=(score >= classifier.threshold).astype(int), gate=gate,
+            called=(score >= bundle.gate.classifier.threshold).astype(int), gate=gate,
             passes=bundle.gate.passes(gate),
         )
     )  # fmt: skip
-    made = [
-        _pasted(grey, picture, square)
-        for grey, picture, square in zip(greys, stack[:, 0].numpy(), squares, strict=True)
-    ]
-    return table, made
+
+    def finish(number: int, original: Path, keep_exif: bool) -> tuple[bytes, str]:
+        made = paste(greys[number], stack[number, 0].numpy(), squares[number])
+        return encode(made, original if keep_exif else None), file_digest(original)
+
+    return table, finish
+
+
+def _save(
+    pool: ThreadPoolExecutor, out: Path, table: pd.DataFrame, finished: Sequence[Future]
+) -> pd.DataFrame:
+    """Write a batch, its rows first: an image they name that is not there is made again."""
+    pngs, originals = zip(*(future.result() for future in finished), strict=True)
+    table["sha256"] = originals
+    table["output_sha256"] = [hashlib.sha256(png).hexdigest() for png in pngs]
+    table = table[[*_COLUMNS]]
+    append(out / TABLE, table.to_csv(index=False, header=not (out / TABLE).exists()).encode())
+    list(pool.map(write_atomically, [out / name for name in table["output"]], pngs))
+    return table
 
 
 def _frames(bundle: Bundle, greys: Sequence[np.ndarray]) -> list[Frame | None]:
@@ -253,40 +257,6 @@ def _frames(bundle: Bundle, greys: Sequence[np.ndarray]) -> list[Frame | None]:
     if bundle.params.framing == "whole":
         return [None] * len(greys)
     return [frame if frame.found else None for frame in find_embryos(greys)]
-
-
-def _pasted(grey: np.ndarray, picture: np.ndarray, square: _Square) -> np.ndarray:
-    """``grey`` with ``square`` replaced by ``picture``, resampled to its pixels."""
-    height, width = grey.shape
-    size = max(1, round(square.side))
-    if size < picture.shape[0]:  # the affine transform below does not average
-        picture = np.asarray(
-            Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS)
-        )
-    scale = picture.shape[0] / square.side
-    placed = Image.fromarray(picture).transform(
-        (width, height), Image.Transform.AFFINE,
-        (scale, 0, -square.left * scale, 0, scale, -square.top * scale),
-        Image.Resampling.BICUBIC,
-    )  # fmt: skip
-    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
-    inside_x = (x >= square.left) & (x < square.left + square.side)
-    inside_y = (y >= square.top) & (y < square.top + square.side)
-    return np.where(inside_y[:, None] & inside_x, np.asarray(placed), grey)
-
-
-def _encoded(image: np.ndarray, exif_of: Path | None) -> bytes:
-    extra = {}
-    if exif_of is not None:
-        with Image.open(exif_of) as original:
-            given, exif = original.getexif(), Image.Exif()
-            exif.update({tag: given[tag] for tag in _TAGS if tag in given})
-            for part in _PARTS:
-                exif.get_ifd(part).update(given.get_ifd(part))
-        extra = dict(exif=exif)
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG", **extra)
-    return stream.getvalue()
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

@@ -36,7 +36,7 @@ from lib.results import (
     replace_folder,
     write_atomically,
 )
-from lib.seeding import seed_everything
+from lib.seeding import seed_everything, watch_operations
 from lib.store import Store
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn", "lightning-fabric")
@@ -60,7 +60,8 @@ class Run:
     """
 
     def __init__(self, notebook: str, params: Params) -> None:
-        seed_everything(params.seed, params.threads)
+        seed_everything(params.seed, params.threads, params.refuse_nondeterministic)
+        self._unsteady = watch_operations()
         self.notebook = notebook
         self.params = params
         self.seed = params.seed
@@ -146,6 +147,7 @@ class Run:
             "device": device_name(self.device),
             "versions": {"python": platform.python_version()}
             | {package: version(package) for package in PACKAGES},
+            "nondeterministic": sorted(self._unsteady),  # operations met in this process
             "commit": git_commit(),
             "lock": file_digest(ROOT / LOCK),
             "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),

@@ -72,6 +72,7 @@ class Params(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     threads: int = Field(2, ge=1, le=256)
+    refuse_nondeterministic: bool = False  # stop at such an operation; else run.json names it
     checkpoint_seconds: float = Field(60.0, ge=0.0)  # between checkpoints; 0: every step
     training_seeds: int = Field(1, ge=1, le=100)  # notebook 04 trains all arms from this many
 
@@ -121,6 +122,8 @@ class Params(BaseModel):
     upsampling: Literal["transposed", "resize"] = "resize"
     pool_size: int = Field(50, ge=0, le=10_000)  # images
     translator_batch: int = Field(1, ge=1, le=1024)
+    translator_accumulation: int = Field(1, ge=1, le=1024)  # batches before each update
+    translator_compile: bool = False  # torch.compile: minutes before the first step
     translator_flips: bool = True  # mirror images left to right at random
     translator_rate: float = Field(2e-4, gt=0.0, lt=1.0)
     translator_steps: int = Field(500, ge=1)
@@ -138,9 +141,7 @@ class Params(BaseModel):
     texture_weight: float = Field(1.0, ge=0.0)
     texture_final_weight: float = Field(0.1, ge=0.0)  # linear rule
     texture_bound: float = Field(0.1, gt=0.0)  # constrained rule, in units of the loss
-    texture_strong_weight: float = Field(
-        30.0, gt=0.0
-    )  # times the weight: the "too strong" ablation
+    texture_strong_weight: float = Field(30.0, gt=0.0)  # times the weight, in an ablation
     ablation_steps: int = Field(300, ge=1)  # the ablations that are known to fail
     loss_study: bool = False  # notebook 03: every texture loss and weight rule, from every seed
     prior_stress: bool = False  # translators for other shares of positives, in notebook 04

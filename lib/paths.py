@@ -25,3 +25,8 @@ def data_root() -> Path:
 def stamp_path(notebook: str, profile: str) -> Path:
     """The file that holds the key of a notebook's results."""
     return results_root() / profile / f".{notebook}.key"
+
+
+def study_folder() -> Path:
+    """Folder of the reader study: ``COMPENDIUM_STUDY``, else ``reader_study`` of the project."""
+    return Path(os.environ.get("COMPENDIUM_STUDY", ROOT / "reader_study")).resolve()

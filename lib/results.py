@@ -106,18 +106,41 @@ def write_atomically(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        _write_through(partial, "wb", content)
         partial.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); what was there is untouched. Free some "
-            "space or write elsewhere: COMPENDIUM_RESULTS names another results folder."
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def append(path: Path, lines: bytes) -> None:
+    """Add whole lines to a file; of a run that was cut off, the last line may be a part.
+
+    Raises
+    ------
+    InputError
+        As ``write_atomically``; whole lines that were there stay.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_through(path, "ab", lines)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _write_through(path: Path, mode: str, content: bytes) -> None:
+    with path.open(mode) as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path}: cannot be written ({error.strerror}); what was there is untouched. Free some "
+        "space or write elsewhere: COMPENDIUM_RESULTS names another results folder."
+    )
 
 
 def git_commit() -> str | None:

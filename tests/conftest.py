@@ -1,8 +1,10 @@
 """Fixtures shared by all tests."""
 
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +12,13 @@ from lib.data.dataset import Dataset
 from lib.data.framing import frame_table
 from lib.data.sources import open_source
 from lib.data.splits import split_table
+from lib.models.bundle import Bundle, save_bundle
+from lib.models.calibration import Calibration
+from lib.models.classifier import FoldEnsemble, build_network
+from lib.models.cyclegan import CycleGAN
+from lib.models.gate import Gate
 from lib.params import Params
+from lib.reader_study.making import make_study
 from lib.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,3 +51,35 @@ def dataset(tmp_path_factory) -> Dataset:
     split = split_table(source.table(), params.folds, params.holdout_shares, params.seed)
     frames = frame_table(source, split["id"])
     return Dataset(params, source, split, frames, Store(tmp_path_factory.mktemp("store")))
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> Path:
+    """A results folder as a run leaves it: split, record, and two untrained translators."""
+    params = Params(**SMALL | dict(target_count=80, source_count=80, framing="whole"))
+    table = open_source(params, tmp_path_factory.mktemp("data")).table()
+    folder = tmp_path_factory.mktemp("results") / "smoke"
+    tables = folder / "01_split" / "tables"
+    tables.mkdir(parents=True)
+    split = split_table(table, params.folds, params.holdout_shares, params.seed)
+    split.to_csv(tables / "split.csv", index=False)
+    table[["id"]].head(0).to_csv(tables / "frames.csv", index=False)
+    record = {"parameters": params.model_dump()}
+    (tables.parent / "run.json").write_text(json.dumps(record))
+    torch.manual_seed(0)
+    networks = [build_network(params.classifier, 1, "").eval() for _ in range(2)]
+    ensemble = FoldEnsemble(networks, [Calibration(1.0, 0.0, 0.05, 0.5, 1.0)] * 2, blur=0.0)
+    images = torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8)
+    gate = Gate.fit(ensemble, images, np.arange(24) % 2)
+    for arm in ("cyclegan", "cyclegan_texture"):
+        generator = CycleGAN(params).to_source.eval()
+        bundle = Bundle(params, params.target_domain, arm, generator, gate)
+        save_bundle(folder / "04_arms" / "models" / f"{arm}.safetensors", bundle)
+    return folder
+
+
+@pytest.fixture
+def reader_study(finished_run, tmp_path) -> Path:
+    """A study of 32 images, 8 of them shown twice: 40 to judge."""
+    make_study(finished_run, tmp_path / "study", images=32, repeats=8, seed=0)
+    return tmp_path / "study"

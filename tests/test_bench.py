@@ -4,26 +4,103 @@ import json
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
-from lib import bench
+from lib.bench import growth, quality, record, speed
+from lib.models.translation import translate
+from lib.params import InputError, Params
 
 
 def test_every_measure_gives_numbers(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "REPEATS", 1)
-    monkeypatch.setattr(bench, "PICTURES", 16)
+    monkeypatch.setattr(speed, "REPEATS", 1)
+    monkeypatch.setattr(speed, "PICTURES", 16)
     tiny = dict(image_size=32, base_filters=4, blocks=1, translator_batch=2)
-    steps = [partial(bench.train_step, "tiny", tiny, kind) for kind in ("32-true", "bf16-mixed")]
-    others = [bench.translation, bench.reading, bench.phantoms]
-    monkeypatch.setattr(bench, "MEASURES", steps + others)
-    table = bench.run_bench(tmp_path / "bench.json", threads=1)
+    steps = [partial(speed.train_step, "tiny", tiny, kind) for kind in ("32-true", "bf16-mixed")]
+    monkeypatch.setattr(speed, "TIMED_STEPS", 4)
+    two = partial(speed.side_by_side, dict(**tiny, threads=2))
+    others = [speed.translation, speed.reading, speed.phantoms]
+    monkeypatch.setattr(speed, "MEASURES", [*steps, two, *others])
+    table = record.run_bench(tmp_path / "bench.json", ["speed"], threads=1)["speed"]
     assert table["what"].is_unique
-    assert (table["ours"] > 0).all()
+    alone = ~table["what"].str.contains("at once")  # a difference of two times, here too short
+    assert (table.loc[alone, "ours"] > 0).all()
     paired = table.dropna(subset=["reference", "ratio"])
-    assert len(paired) == 3  # two kinds of step, and translation
+    assert len(paired) == 4  # two kinds of step, two trainings, and translation
     by_hand = np.where(paired["unit"] == "ms", paired["reference"] / paired["ours"],
                        paired["ours"] / paired["reference"])  # fmt: skip
     assert paired["ratio"].to_numpy() == pytest.approx(by_hand)
-    kept = json.loads((tmp_path / "bench.json").read_text())
-    assert [row["what"] for row in kept["results"]] == table["what"].tolist()
-    assert {"processor", "threads", "torch", "device"} == set(kept["machine"])
+    kept = json.loads((tmp_path / "bench.json").read_text())["speed"]
+    assert [row["what"] for row in kept["rows"]] == table["what"].tolist()
+    assert {"processor", "threads", "torch", "device", "commit"} == set(kept["machine"])
+
+
+def test_growth_measures_every_size_and_keeps_the_other_sections(tmp_path, monkeypatch):
+    monkeypatch.setattr(growth, "COUNTS", (4, 40))
+    out = tmp_path / "bench.json"
+    out.write_text(json.dumps({"speed": {"machine": {}, "rows": []}}))
+    table = record.run_bench(out, ["growth"], threads=1)["growth"]
+    assert table[["what", "images"]].to_numpy().tolist() == [
+        [what, count] for what in ("stack", "translation") for count in (4, 40)
+    ]
+    assert (table["seconds"] > 0).all()
+    assert set(json.loads(out.read_text())) == {"speed", "growth"}
+    assert {"bench_growth.png", "bench_growth.csv"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_file_of_something_else_is_not_overwritten(tmp_path):
+    out = tmp_path / "bench.json"
+    out.write_text('{"results": []}')
+    with pytest.raises(InputError, match=r"bench\.json: no file of the bench .it holds results"):
+        record.run_bench(out, ["speed"])
+    assert out.read_text() == '{"results": []}'
+
+
+def known(aucs):
+    """A curve of a look every tenth step."""
+    return pd.DataFrame(dict(step=10 * np.arange(1, len(aucs) + 1), auc=aucs))
+
+
+@pytest.mark.parametrize(
+    ("published", "minutes", "ratio"),
+    [([0.5, 0.7, 0.9, 0.98, 1.0], 4.0, 4.0), ([0.5, 0.7, 0.9], np.nan, 3.0)],
+)
+def test_good_is_95_percent_of_the_gain(published, minutes, ratio):
+    """Untouched images have 0.5 and ours ends at 1.0: 0.975 is good, after 20 steps of 3 s."""
+    asked = []
+
+    def theirs(seed, level, steps):
+        asked.append((level, steps))
+        return known(published)
+
+    table, curves = quality.compare(
+        lambda seed: known([0.6, 0.98, 1.0]), theirs, 0.5, 3.0, 6.0, seeds=[7]
+    )
+    assert asked == [(pytest.approx(0.975), round(quality.PATIENCE * 60 / 6))]
+    ours, other = table.to_dict("records")
+    assert ours["minutes"] == 1.0
+    assert other["minutes"] == pytest.approx(minutes, nan_ok=True)
+    assert other["ratio"] == pytest.approx(ratio)
+    assert len(curves) == 3 + len(published)
+
+
+def test_both_recipes_are_watched_while_they_train():
+    params = Params(
+        image_size=32, base_filters=4, blocks=1, translator_steps=56, threads=1, device="cpu",
+        preset="seed", texture_network="test_efficientnet",
+    )  # fmt: skip
+    draw = torch.Generator().manual_seed(0)
+    target, source = (
+        torch.randint(0, 256, (6, 1, 32, 32), generator=draw, dtype=torch.uint8) for _ in range(2)
+    )
+
+    def look(generator):
+        assert translate(generator, target).shape == target.shape
+        return 0.7
+
+    ours = quality._ours(params, target, source, None, look, 0)
+    assert ours["step"].tolist() == list(range(2, 57, 2))
+    published = quality._Published(params, target, source, 0)
+    assert published.curve(look, 0.6, 60)["step"].tolist() == [4]  # good at the first look
+    assert published.curve(look, 0.8, 60)["step"].iloc[-1] == 60  # never

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.clinic import EXCLUDED, PAGE, TABLE, _pasted, _Square, translate_folder
+from lib.clinic import EXCLUDED, PAGE, TABLE, translate_folder
+from lib.data.pasting import Square, paste
 from lib.models.bundle import Bundle, load_bundle, save_bundle
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble, build_network
@@ -91,13 +92,13 @@ def test_patient_data_are_dropped_unless_asked_for(weights, folder, tmp_path):
 
 
 def test_a_broken_off_run_goes_on_and_ends_the_same(weights, folder, tmp_path, monkeypatch):
-    (folder / "broken.png").unlink()
+    (folder / "broken.png").rename(folder / "b.png").write_bytes((folder / "a.png").read_bytes())
     whole = translate_folder(weights, folder, tmp_path / "whole")
     monkeypatch.setattr("lib.clinic._BATCH", 1)
     written, real = [], translate
 
     def breaks(*args):
-        if len(written) == 2:
+        if len(written) == 3:
             raise KeyboardInterrupt
         written.append(1)
         return real(*args)
@@ -106,10 +107,12 @@ def test_a_broken_off_run_goes_on_and_ends_the_same(weights, folder, tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         translate_folder(weights, folder, tmp_path / "parts")
     (tmp_path / "parts" / "a.png").unlink()  # killed between the table and the image
+    with (tmp_path / "parts" / TABLE).open("a") as stream:
+        stream.write("b.png,b.p")  # or within a line
     calls = []
     monkeypatch.setattr("lib.clinic.translate", lambda *args: calls.append(1) or real(*args))
     again = translate_folder(weights, folder, tmp_path / "parts")
-    assert len(calls) == 2  # the lost image and the one that was never reached
+    assert len(calls) == 3  # the lost image, the one under way and the one never reached
     near = ["score", "gate"]  # rounding differs with the batch
     pd.testing.assert_frame_equal(whole.drop(columns=near), again.drop(columns=near))
     pd.testing.assert_frame_equal(whole[near], again[near], rtol=1e-4)
@@ -223,6 +226,6 @@ def test_no_seam_where_a_centred_square_ends_between_pixels(tmp_path):
     """An odd difference of the sides puts the edges of the square on half pixels."""
     grey = np.full((64, 101), 77, np.uint8)
     picture = np.full((32, 32), 200, np.uint8)
-    pasted = _pasted(grey, picture, _Square((101 - 64) / 2, 0.0, 64.0))
+    pasted = paste(grey, picture, Square((101 - 64) / 2, 0.0, 64.0))
     assert set(np.unique(pasted)) == {77, 200}
     assert (pasted == 200).sum(axis=1).tolist() == [64] * 64

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from lib.notebooks import notebook_paths
+from lib.params import load_params
 from lib.paths import ROOT
 
 PROFILES = sorted((ROOT / "profiles").glob("*/config.yaml"))
@@ -42,3 +43,22 @@ def test_profiles_name_rules_that_exist():
     names = {path.stem for path in notebook_paths()}
     for profile in PROFILES:
         assert set(yaml.safe_load(profile.read_text())["set-resources"]) <= names
+
+
+def test_the_job_of_kubernetes_runs_the_command_of_the_readme():
+    job = yaml.safe_load((ROOT / "profiles" / "kubernetes" / "job.yaml").read_text())
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+    make, *arguments = container["command"]
+    done = subprocess.run(
+        [make, "--dry-run", "-o", ".venv/installed", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "-m snakemake" in done.stdout
+    profile = dict(argument.split("=") for argument in arguments[1:])["PROFILE"]
+    assert f"profile={profile}" in done.stdout
+    assert load_params(ROOT / "params" / f"{profile}.yaml").device == "cuda"
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"

@@ -2,6 +2,7 @@
 
 import json
 import random
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -172,3 +173,21 @@ def test_executed_outputs_name_no_folder_of_the_machine(begin, results):
     run = begin()
     run.table(pd.DataFrame({"x": [1]}), "numbers")
     assert str(results) not in json.dumps(run.finish().record())
+
+
+def test_an_operation_that_does_not_repeat_is_recorded_or_refused(begin, monkeypatch):
+    shown = []
+    monkeypatch.setattr(warnings, "showwarning", lambda *given, **more: shown.append(given))
+
+    def scatter():  # the order of writes to one place is open
+        torch.zeros(4).put_(torch.tensor([1, 1]), torch.ones(2))
+
+    run = begin()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        scatter()
+    assert run.finish().record()["nondeterministic"] == ["put_"]
+    assert len(shown) == 1
+    begin(refuse_nondeterministic=True)
+    with pytest.raises(RuntimeError, match="put_ does not have a deterministic"):
+        scatter()

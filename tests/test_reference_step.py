@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from lib.bench.reference_step import ReferenceStep, plain_networks
 from lib.models.checkpoint import Checkpoints
 from lib.models.texture import gradient_consistency
 from lib.models.translation import Batches, train_translator
 from lib.params import Params
-from lib.reference_step import ReferenceStep, plain_networks
 
 STEPS = 20
 

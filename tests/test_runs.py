@@ -5,8 +5,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
@@ -92,27 +94,46 @@ class Project:
         notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel})
         nbformat.write(notebook, self.root / "notebooks" / f"{name}.ipynb")
 
-    def call(self, *command):
+    def environment(self):
+        """The surroundings of a run that knows this project alone."""
         keep = ("COMPENDIUM_RESULTS", "COMPENDIUM_DATA", "PYTEST_CURRENT_TEST")
         inherited = {name: value for name, value in os.environ.items() if name not in keep}
-        environment = {**inherited, "PYTHONPATH": str(self.root)}
+        return {**inherited, "PYTHONPATH": str(self.root)}
+
+    def call(self, *command):
         return subprocess.run(
             [sys.executable, "-m", *command],
             cwd=self.root,
-            env=environment,
+            env=self.environment(),
             capture_output=True,
             text=True,
             check=False,
         )
 
-    def reproduce(self):
-        """Run Snakemake as the Makefile does; its answer and the notebooks that ran."""
+    def begin(self):
+        """Start Snakemake as the Makefile does, as the leader of a group of processes."""
+        return subprocess.Popen(
+            [sys.executable, "-m", *self.command()],
+            cwd=self.root, env=self.environment(), stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+    def command(self):
+        """The Makefile's call of Snakemake."""
         makefile = (ROOT / "Makefile").read_text()
         recipe = re.search(r"-m (snakemake .*?) \$\(SNAKEMAKE_FLAGS\)", makefile, re.DOTALL)[1]
-        command = recipe.replace("\\\n", " ").replace("$(PROFILE)", "tiny").replace("$(JOBS)", "1")
+        return (
+            recipe.replace("\\\n", " ")
+            .replace("$(PROFILE)", "tiny")
+            .replace("$(JOBS)", "1")
+            .split()
+        )
+
+    def reproduce(self):
+        """Run Snakemake as the Makefile does; its answer and the notebooks that ran."""
         log = self.results / "ran.txt"
         log.unlink(missing_ok=True)
-        answer = self.call(*command.split())
+        answer = self.call(*self.command())
         return answer, log.read_text().split() if log.is_file() else []
 
 
@@ -175,6 +196,44 @@ def test_unchanged_rerun_runs_nothing(project):
     answer, ran = project.reproduce()
     assert (answer.returncode, ran) == (0, [])
     assert (project.results / "manifest.json").read_bytes() == manifest
+
+
+def test_killed_run_goes_on_and_nothing_half_written_is_seen(tmp_path):
+    """Killed with all its processes in the middle of the second notebook."""
+    project = Project(tmp_path)
+    marks = project.root / "second-is-running"
+    wait = f"""
+import time
+from pathlib import Path
+half = folder / f".{{name}}.partial"
+half.mkdir(parents=True, exist_ok=True)  # as start() clears it
+(half / "table.csv").write_text("half a ta")
+if not Path({str(marks)!r}).exists():
+    Path({str(marks)!r}).touch()
+    time.sleep(600)
+finish(1)"""
+    project.write("02_second", f"{wait}\nrun.parent('01_first')")
+    project.write("03_alone", "run.parent('02_second')\nfinish(0)")
+    running = project.begin()
+    deadline = time.monotonic() + 300
+    while not marks.exists():
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    visible = {
+        path.relative_to(project.results).as_posix()
+        for path in project.results.rglob("[!.]*")
+        if path.is_file() and not any(part.startswith(".") for part in path.parts[-3:])
+    }
+    assert "01_first.ipynb" in visible
+    assert not [name for name in visible if name.startswith(("02", "03", "metrics"))]
+
+    answer, ran = project.reproduce()
+    assert answer.returncode == 0, answer.stderr
+    assert ran == ["02_second", "03_alone"]
+    assert len(json.loads((project.results / "metrics.json").read_text())) == 3
 
 
 def test_failing_notebook_is_kept_and_the_results_before_it_stay(project):

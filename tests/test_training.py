@@ -1,6 +1,9 @@
 """Training, on images so small that it takes a second."""
 
+import shutil
+
 import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -152,6 +155,43 @@ def test_averaging_changes_what_is_returned_and_not_the_training():
     assert history.equals(plain)
     assert not torch.equal(last.to_source.last.weight, mean.to_source.last.weight)
     assert torch.equal(last.judge_source.body[0].weight, mean.judge_source.body[0].weight)
+
+
+def test_batches_that_are_accumulated_are_one_large_batch():
+    """In double precision, where Adam's first steps do not blow rounding up."""
+    target, _ = blobs(12, 0, dark=True)
+    source, _ = blobs(12, 1)
+    kind = dict(
+        translator_flips=False, pool_size=0, precision="64-true", texture_rule="gradient_ratio",
+        texture_weight=0.0, device="cpu",
+    )  # fmt: skip
+    ended = [
+        train_translator(
+            target, source, texture.gradient_consistency, Params(**{**TINY, **kind, **own}), 6, 1
+        )
+        for own in (
+            dict(translator_batch=4),
+            dict(translator_batch=2, translator_accumulation=2),
+        )
+    ]
+    (whole, history), (parts, other) = ended
+    pd.testing.assert_frame_equal(history, other, rtol=1e-9)
+    for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_compiled_networks_train_as_the_plain_ones():
+    target, _ = blobs(4, 0, dark=True)
+    source, _ = blobs(4, 1)
+    tiny = {**TINY, "base_filters": 4, "blocks": 1, "image_size": 32, "device": "cpu"}
+    histories = [
+        train_translator(
+            target, source, None, Params(**tiny, translator_compile=compiled), 2, seed=0
+        )[1]
+        for compiled in (False, True)
+    ]
+    pd.testing.assert_frame_equal(*histories, rtol=1e-4)
 
 
 def test_translate_equals_one_image_at_a_time():

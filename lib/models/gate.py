@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib.models.classifier import FoldEnsemble, soften, to_unit
+from lib.models.classifier import FoldEnsemble, prediction_batches, soften
 
 NEIGHBOURS = 5
 SHARE = 0.95  # of the validation images that pass
@@ -39,7 +39,7 @@ class Gate:
         soft = soften(stack, classifier.blur)
         known, limits = [], []
         for fold, network in enumerate(classifier.networks):
-            features = _features(network, soft)
+            features, _ = _read(network, soft)
             inside = torch.as_tensor(folds == fold)
             known.append(features[~inside])
             distances = _distances(features[inside], known[-1]).numpy()
@@ -48,12 +48,17 @@ class Gate:
 
     def score(self, stack: Tensor) -> np.ndarray:
         """Scores (N,) of uint8 images (N, 1, H, W): 0 as the known ones, 2 the opposite."""
+        return self.read(stack)[0]
+
+    def read(self, stack: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """As ``score``, and the classifier's probabilities (N,), from one pass of its networks."""
         soft = soften(stack, self.classifier.blur)
-        distances = [
-            _distances(_features(network, soft), known)
-            for network, known in zip(self.classifier.networks, self.known, strict=True)
-        ]
-        return torch.stack(distances).mean(0).double().numpy()
+        distances, logits = [], []
+        for network, known in zip(self.classifier.networks, self.known, strict=True):
+            features, own = _read(network, soft)
+            distances.append(_distances(features, known))
+            logits.append(own.double().numpy())
+        return torch.stack(distances).mean(0).double().numpy(), self.classifier.combined(logits)
 
     def passes(self, scores: np.ndarray) -> np.ndarray:
         """Whether each score lies within the threshold."""
@@ -65,12 +70,11 @@ def _distances(features: Tensor, known: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _features(network: nn.Module, stack: Tensor) -> Tensor:
-    """Pooled features (N, K) of a timm network, unit length, on the CPU."""
-    network.eval()
-    device = next(network.parameters()).device
-    parts = []
-    for part in stack.split(128):
-        maps = network.forward_features(to_unit(part.to(device)))
-        parts.append(network.forward_head(maps, pre_logits=True).flatten(1).cpu())
-    return nn.functional.normalize(torch.cat(parts))
+def _read(network: nn.Module, stack: Tensor) -> tuple[Tensor, Tensor]:
+    """Pooled features (N, K) of a timm network, unit length, and its logits (N,), on the CPU."""
+    features, logits = [], []
+    for images in prediction_batches(network, stack):
+        maps = network.forward_features(images)
+        features.append(network.forward_head(maps, pre_logits=True).flatten(1).float().cpu())
+        logits.append(network.forward_head(maps)[:, 0].float().cpu())
+    return nn.functional.normalize(torch.cat(features)), torch.cat(logits)

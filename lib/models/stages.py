@@ -45,8 +45,8 @@ def train_stage(stage: str, path: str | Path) -> list[str]:
     """
     params = load_params(path, profile=Path(path).stem)
     resolve_device(params.device)
-    finished = _split(params)
-    seed_everything(params.seed, params.threads)
+    finished = finished_split(params)
+    seed_everything(params.seed, params.threads, params.refuse_nondeterministic)
     fabric = make_fabric(params)
     store = Store(results_root() / "store")
     dataset = Dataset.open(params, data_root(), store, finished)
@@ -65,8 +65,14 @@ def train_stage(stage: str, path: str | Path) -> list[str]:
     return names if fabric.global_rank == 0 else []
 
 
-def _split(params: Params) -> Finished:
-    """The finished notebook that has split the images of these parameters."""
+def finished_split(params: Params) -> Finished:
+    """The finished notebook that has split the images of these parameters.
+
+    Raises
+    ------
+    InputError
+        There is none, or it had other parameters.
+    """
     profile = params.profile
     again = (
         f"Run first: make reproduce PROFILE={profile} "

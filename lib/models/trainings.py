@@ -143,7 +143,7 @@ def _side_by_side(
 ) -> None:
     if not trainings:
         return
-    setting = (params.seed, params.threads // workers)
+    setting = (params.seed, params.threads // workers, params.refuse_nondeterministic)
     with ProcessPoolExecutor(workers, _WORKERS, _settle, setting) as pool:
         # As bytes: the pool itself would move tensors to shared memory, away from under the arrays
         # that the key is made of.
@@ -159,9 +159,9 @@ def _side_by_side(
             raise
 
 
-def _settle(seed: int, threads: int) -> None:
+def _settle(seed: int, threads: int, refuse: bool) -> None:
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    seed_everything(seed, threads)
+    seed_everything(seed, threads, refuse)
     # What a worker writes would end in the notebook.
     silence()
 

@@ -134,6 +134,10 @@ def train_translator(
     ]
     networks.train()
     averaged = AveragedModel(generators, multi_avg_fn=polynomial_average)
+    if params.translator_compile:
+        for network in networks.children():
+            # Inductor mistakes the layout of padding's gradient where it may choose layouts.
+            network.compile(options={"layout_optimization": False})
     checkpoints = checkpoints or Checkpoints()
     parts = dict(networks=networks, averaged=averaged, order=order, weight=weight)
     for name, pair in dict(optimiser=plain, rate=rates, pool=pools, batches=batches).items():
@@ -141,36 +145,43 @@ def train_translator(
 
     done, history = checkpoints.resume(parts)
     ranks.wait()  # until all have read it
+    parts_of_step = range(params.translator_accumulation)
     for step in progress(range(done, steps), label="translator steps"):
-        real_target, real_source = (images.draw().to(**kind) for images in batches)
-
         # Generators: deceive both judges, return from the round trip, keep the texture.
         judges.requires_grad_(False)
-        with fabric.autocast():
-            images = networks.translate_both(
-                real_target, real_source, identity=params.identity_weight > 0
-            )
-            adversarial = adversarial_loss(
-                networks.judge_source(images["fake_source"]), True
-            ) + adversarial_loss(networks.judge_target(images["fake_target"]), True)
-            cycle = cycle_loss(images, real_target, real_source)
-            identity = torch.zeros(())
-            if params.identity_weight:
-                identity = identity_loss(images, real_target, real_source)
-            total = (
-                params.adversarial_weight * adversarial
-                + params.cycle_weight * cycle
-                + params.identity_weight * identity
-            )
-            kept = torch.zeros(())
-            if texture is not None:
-                kept = texture(images["fake_source"].to(real_target), real_target)
-                kept = kept + texture(images["fake_target"].to(real_source), real_source)
-        if texture is not None:
-            last = networks.to_source.last.weight
-            total = total + weight.update(step, kept, adversarial, last, ranks.mean) * kept
         optimisers[0].zero_grad()
-        fabric.backward(total)
+        shown, losses = [], []
+        for number in parts_of_step:
+            real_target, real_source = (images.draw().to(**kind) for images in batches)
+            with fabric.autocast():
+                images = networks.translate_both(
+                    real_target, real_source, identity=params.identity_weight > 0
+                )
+                adversarial = adversarial_loss(
+                    networks.judge_source(images["fake_source"]), True
+                ) + adversarial_loss(networks.judge_target(images["fake_target"]), True)
+                cycle = cycle_loss(images, real_target, real_source)
+                identity = torch.zeros(())
+                if params.identity_weight:
+                    identity = identity_loss(images, real_target, real_source)
+                total = (
+                    params.adversarial_weight * adversarial
+                    + params.cycle_weight * cycle
+                    + params.identity_weight * identity
+                )
+                kept = torch.zeros(())
+                if texture is not None:
+                    kept = texture(images["fake_source"].to(real_target), real_target)
+                    kept = kept + texture(images["fake_target"].to(real_source), real_source)
+            if texture is not None:
+                if number == 0:
+                    last = networks.to_source.last.weight
+                    weight.update(step, kept, adversarial, last, ranks.mean)
+                total = total + weight.value * kept
+            fabric.backward(total / len(parts_of_step))
+            shown.append((real_source, real_target, images["fake_source"].detach(),
+                          images["fake_target"].detach()))  # fmt: skip
+            losses.append([adversarial, cycle, identity, kept])
         ranks.mean_gradients(generators.parameters())
         optimisers[0].step()
         if params.average_weights:
@@ -178,31 +189,35 @@ def train_translator(
 
         # Discriminators: tell real from fake, also from the fakes of some steps ago.
         judges.requires_grad_(True)
-        old_source, old_target = (
-            pool.exchange(ranks.whole(images[name].detach()))[ranks.part(together)]
-            for pool, name in zip(pools, ("fake_source", "fake_target"), strict=True)
-        )
-        with fabric.autocast():
-            judged = discriminator_loss(
-                networks.judge_source, real_source, old_source
-            ) + discriminator_loss(networks.judge_target, real_target, old_target)
         optimisers[1].zero_grad()
-        fabric.backward(judged)
+        for own, (real_source, real_target, *fakes) in zip(losses, shown, strict=True):
+            old_source, old_target = (
+                pool.exchange(ranks.whole(fake))[ranks.part(together)]
+                for pool, fake in zip(pools, fakes, strict=True)
+            )
+            with fabric.autocast():
+                judged = discriminator_loss(
+                    networks.judge_source, real_source, old_source
+                ) + discriminator_loss(networks.judge_target, real_target, old_target)
+            fabric.backward(judged / len(parts_of_step))
+            own.append(judged)
         ranks.mean_gradients(judges.parameters())
         optimisers[1].step()
 
         names = ("adversarial", "cycle", "identity", "texture", "discriminator")
-        values = [loss.detach().to(total) for loss in (adversarial, cycle, identity, kept, judged)]
-        losses = dict(zip(names, ranks.mean(torch.stack(values)).tolist(), strict=True))
-        if not (np.abs(list(losses.values())) < LARGEST_LOSS).all():
+        values = torch.stack(
+            [torch.stack([loss.detach().to(total) for loss in own]) for own in losses]
+        )
+        means = dict(zip(names, ranks.mean(values.mean(0)).tolist(), strict=True))
+        if not (np.abs(list(means.values())) < LARGEST_LOSS).all():
             raise DivergedError(
-                f"translator step {step}: a loss explodes ({losses}). Lower translator_rate (now "
+                f"translator step {step}: a loss explodes ({means}). Lower translator_rate (now "
                 f"{params.translator_rate}) or texture_weight (now {params.texture_weight}); "
                 f"{checkpoints}."
             )
         texture_weight = weight.value if texture is not None else 0.0
         history.append(
-            dict(step=step, **losses, texture_weight=texture_weight, rate=rates[0].get_last_lr()[0])
+            dict(step=step, **means, texture_weight=texture_weight, rate=rates[0].get_last_lr()[0])
         )
         for rate in rates:
             rate.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -38,7 +39,9 @@ def write_page(
     order = table.assign(strange=~table["passes"]).sort_values(
         ["strange", "gate"], ascending=False, kind="stable"
     )
-    pairs = [_pair(row, images, out, names) for row in order.head(SHOWN).itertuples()]
+    shown = list(order.head(SHOWN).itertuples())
+    with ThreadPoolExecutor() as pool:
+        pairs = list(pool.map(lambda row: _pair(row, images, out, names), shown))
     more = f"<p>The first {SHOWN} by gate score.</p>" if len(table) > SHOWN else ""
     write_atomically(path, page("Translated images", facts, more + "".join(pairs)).encode())
 

@@ -7,6 +7,7 @@ are ("synthetic phantom", "real images", "semi-synthetic") and stands in the tit
 from lib.report.bars import confusion_panel, fold_dots, metric_bars
 from lib.report.curves import calibration_plot, learning_curves, loss_curves, roc_plot
 from lib.report.domains import count_bars, domain_gap_plot, statistics_by_domain
+from lib.report.reader_figures import agreement_dots, reader_dots
 from lib.report.safety_figures import (
     flip_dots,
     hidden_information_dots,
@@ -22,6 +23,7 @@ from lib.report.style import ARM_COLOURS, DOMAIN_COLOURS, arm_colour, domain_col
 __all__ = [
     "ARM_COLOURS",
     "DOMAIN_COLOURS",
+    "agreement_dots",
     "arm_colour",
     "calibration_plot",
     "confusion_panel",
@@ -38,6 +40,7 @@ __all__ = [
     "loss_curves",
     "metric_bars",
     "prior_stress_plot",
+    "reader_dots",
     "risk_coverage_plot",
     "roc_plot",
     "sample_sheet",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from lib.evaluation.metrics import METRICS
@@ -24,14 +26,19 @@ def adaptation(domain: str) -> pd.DataFrame:
     return _tables(f"s1.{domain.lower()}.")
 
 
-def _tables(start: str) -> pd.DataFrame:
+def readers() -> pd.DataFrame:
+    """What readers of another study said: published_as, where, rating (1 to 5), judged_real."""
+    return _tables("s5.", ("rating", "judged_real"))
+
+
+def _tables(start: str, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """One row for each group of metrics whose claims begin with ``start``, in their order."""
     rows: dict[str, dict[str, object]] = {}
     for claim in load_claims().claims:
-        if isinstance(claim, Value) and claim.table.startswith(start) and claim.metric in METRICS:
+        if isinstance(claim, Value) and claim.table.startswith(start) and claim.metric in metrics:
             words = claim.what.removesuffix(f": {claim.metric}")
             row = rows.setdefault(claim.table, dict(published_as=words, where=claim.where))
             row[claim.metric] = claim.printed.value
-    names = ["published_as", "where", *METRICS]
+    names = ["published_as", "where", *metrics]
     table = pd.DataFrame(rows.values())
     return table[[name for name in names if name in table]]

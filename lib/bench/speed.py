@@ -1,13 +1,11 @@
-"""How fast the engine is, measured beside a plain training in the same run.
+"""Speed beside a plain training in the same run.
 
-Ours and the plain step alternate, so that whatever else the machine does meets both; what is
-printed are medians. Speeds of two runs, or of two machines, are not compared.
+Ours and the plain way alternate, so that whatever else the machine does meets both; what is printed
+are medians. Speeds of two runs, or of two machines, are not compared.
 """
 
 from __future__ import annotations
 
-import json
-import platform
 import statistics
 import tempfile
 import time
@@ -24,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from lib.bench.reference_step import ReferenceStep, plain_networks
 from lib.clinic import translate_folder
 from lib.data import audit
 from lib.data.images import decode, fit, to_grey
@@ -35,50 +34,36 @@ from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import FoldEnsemble, build_network
 from lib.models.cyclegan import CycleGAN
 from lib.models.gate import Gate
+from lib.models.trainings import Training, train_all
 from lib.models.translation import Batches, train_translator, translate
 from lib.params import Params
 from lib.progress import progress
-from lib.reference_step import ReferenceStep, plain_networks
-from lib.results import write_atomically
+from lib.store import Store
 
 REPEATS = 5
 PICTURES = 400
+WARM_STEPS, TIMED_STEPS = 5, 60
 QUICK = dict(
     image_size=64, base_filters=16, blocks=4, translator_batch=2, cycle_weight=5.0,
     identity_weight=0.0, average_weights=True, translator_rate=5e-4,
 )  # fmt: skip
 
 
-def run_bench(out: str | Path, threads: int = 2) -> pd.DataFrame:
-    """Measure everything, write ``out`` (JSON) and return the table.
+def measure_speed(folder: Path, threads: int) -> pd.DataFrame:
+    """Measure all of ``MEASURES``.
 
     Returns
     -------
     Columns what, unit, ours, reference (the same by the plain way; NaN where there is none), ratio
     (how many times as fast ours is), repeats.
     """
-    torch.set_num_threads(threads)
     rows = []
     for measure in progress(MEASURES, total=len(MEASURES), label="measures"):
         rows += measure()
-    table = pd.DataFrame(rows, columns=["what", "unit", "ours", "reference", "ratio", "repeats"])
-    machine = dict(
-        processor=_processor(), threads=threads, torch=torch.__version__,
-        device=torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-    )  # fmt: skip
-    content = dict(machine=machine, results=json.loads(table.to_json(orient="records")))
-    write_atomically(Path(out), (json.dumps(content, indent=1) + "\n").encode())
-    return table
+    return pd.DataFrame(rows, columns=["what", "unit", "ours", "reference", "ratio", "repeats"])
 
 
-def _processor() -> str:
-    facts = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in facts.read_text().splitlines()
-             if line.startswith("model name")] if facts.is_file() else []  # fmt: skip
-    return names[0] if names else platform.processor()
-
-
-class _Alternating(Checkpoints):
+class Alternating(Checkpoints):
     """Takes the time of every step of a training, and of a plain step after each."""
 
     def __init__(self, plain: Callable[[], Any]) -> None:
@@ -107,7 +92,7 @@ def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
     step = ReferenceStep(plain_networks(plain_params, 0), None, plain_params)
     order = torch.Generator().manual_seed(0)
     batches = [Batches(stack, batch, False, order, slice(0, batch)) for stack in stacks]
-    timer = _Alternating(lambda: step(*(images.draw() for images in batches), 0.0))
+    timer = Alternating(lambda: step(*(images.draw() for images in batches), 0.0))
     train_translator(*stacks, None, params, REPEATS + 1, 0, timer)
     ours, plain = statistics.median(timer.ours[1:]), statistics.median(timer.others[1:])
     with FlopCounterMode(display=False) as counter:
@@ -122,6 +107,49 @@ def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
     ]  # fmt: skip
 
 
+def side_by_side(given: dict[str, Any]) -> list[tuple]:
+    """Milliseconds of an update where two networks train at once, as the notebooks' do."""
+    params = Params(**given, texture_loss="none", checkpoint_seconds=3600.0)
+    draw = torch.Generator().manual_seed(0)
+    size = params.image_size
+    stacks = [
+        torch.randint(0, 256, (32, 1, size, size), generator=draw, dtype=torch.uint8)
+        for _ in range(2)
+    ]
+
+    def train(steps: int) -> None:
+        trainings = [
+            Training(
+                "translators", ("lib.models.cyclegan",), dict(seed=seed, steps=steps),
+                partial(train_translator, *stacks, None, params, steps, seed),
+            )
+            for seed in range(2)
+        ]  # fmt: skip
+        with tempfile.TemporaryDirectory() as place:
+            train_all(Store(Path(place)), trainings, params)
+
+    step = ReferenceStep(plain_networks(params, 0), None, params)
+    order = torch.Generator().manual_seed(0)
+    batch = params.translator_batch
+    batches = [Batches(stack, batch, False, order, slice(0, batch)) for stack in stacks]
+    few, many = WARM_STEPS, WARM_STEPS + TIMED_STEPS
+    train(few)  # starts the server of the workers
+    ours, plain = [], []
+    for _ in range(REPEATS):
+        short, long = (_once(partial(train, steps)) for steps in (few, many))
+        ours.append((long - short) / (2 * TIMED_STEPS))
+        plain.append(_once(lambda: step(*(images.draw() for images in batches), 0.0)))
+    a, b = statistics.median(ours), statistics.median(plain)
+    return [("train_step quick 32-true, two trainings at once", "ms", 1e3 * a, 1e3 * b, b / a,
+             REPEATS)]  # fmt: skip
+
+
+def _once(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
 def _peak(precision: str, size: int, filters: int) -> float:
     """FLOP/s of the generator's inner 3x3 convolution, forward, nothing around it."""
     kind = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
@@ -134,12 +162,7 @@ def _peak(precision: str, size: int, filters: int) -> float:
 
 def _seconds(call: Callable[[], Any], repeats: int) -> list[float]:
     call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return times
+    return [_once(call) for _ in range(repeats)]
 
 
 def _pictures(folder: Path, count: int, size: int) -> list[Path]:
@@ -157,25 +180,20 @@ def _pictures(folder: Path, count: int, size: int) -> list[Path]:
 def translation() -> list[tuple]:
     """Images a second from file to file, against one image after the other."""
     params = Params(**QUICK, framing="whole", classifier="test_resnet")
-    networks = [build_network(params.classifier, 1, "").eval()]
-    ensemble = FoldEnsemble(networks, [Calibration(1.0, 0.0, 0.0, 0.5, 1.0)])
-    stack = torch.randint(0, 256, (32, 1, 64, 64), dtype=torch.uint8)
-    generator = CycleGAN(params).to_source.eval()
-    gate = Gate.fit(ensemble, stack, np.arange(32) % 2)
     ours, plain = [], []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        paths = _pictures(folder / "in", PICTURES // 4, 256)
-        save_bundle(folder / "w.safetensors", Bundle(params, "ED1", "cyclegan", generator, gate))
+        paths = _pictures(folder / "in", PICTURES // 2, 256)
+        bundle = save_random_bundle(folder / "w.safetensors", params)
 
         def one_by_one(out: Path) -> None:
             out.mkdir()
             for path in paths:
                 image = to_grey(decode(path))
                 small = torch.from_numpy(fit(image, params.image_size, params.fit))[None, None]
-                made = translate(generator, small)
-                ensemble.fold_scores(made)
-                gate.score(made)
+                made = translate(bundle.generator, small)
+                bundle.gate.classifier.fold_scores(made)
+                bundle.gate.score(made)
                 large = fit(made[0, 0].numpy(), image.shape[0], "pad")
                 Image.fromarray(large).save(out / path.name)
 
@@ -188,6 +206,18 @@ def translation() -> list[tuple]:
             plain.append(len(paths) / (time.perf_counter() - middle))
     a, b = statistics.median(ours), statistics.median(plain)
     return [("translate, 256 px files", "images/s", a, b, a / b, REPEATS)]
+
+
+def save_random_bundle(path: Path, params: Params) -> Bundle:
+    """Save a translator with random weights: as fast as any other."""
+    networks = [build_network(params.classifier, 1, "").eval()]
+    ensemble = FoldEnsemble(networks, [Calibration(1.0, 0.0, 0.0, 0.5, 1.0)])
+    size = params.image_size
+    stack = torch.randint(0, 256, (32, 1, size, size), dtype=torch.uint8)
+    gate = Gate.fit(ensemble, stack, np.arange(32) % 2)
+    bundle = Bundle(params, "ED1", "cyclegan", CycleGAN(params).to_source.eval(), gate)
+    save_bundle(path, bundle)
+    return bundle
 
 
 def reading() -> list[tuple]:
@@ -239,6 +269,7 @@ def phantoms() -> list[tuple]:
 SEED = dict(image_size=256, preset="seed")
 MEASURES: list[Callable[[], list[tuple]]] = [
     partial(train_step, "quick", QUICK, "32-true"),
+    partial(side_by_side, QUICK),
     partial(train_step, "256 px", SEED, "32-true"),
     partial(train_step, "256 px", SEED, "bf16-mixed"),
     translation,

@@ -1,0 +1,236 @@
+"""Minutes until a translator is good: our recipe against the published one."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from lib.bench.reference_step import ReferenceStep, plain_networks
+from lib.bench.speed import Alternating
+from lib.data.dataset import Dataset
+from lib.models.checkpoint import Checkpoints
+from lib.models.classifier import FoldEnsemble, build_network
+from lib.models.recipes import fit_classifiers
+from lib.models.stages import finished_split
+from lib.models.texture import TextureLoss, texture_loss
+from lib.models.translation import Batches, train_translator, translate
+from lib.params import PRESETS, Params, check_params, load_params
+from lib.paths import ROOT, data_root, results_root
+from lib.progress import progress
+from lib.report.bench_figures import quality_plot
+from lib.report.style import save_figure
+from lib.store import Store
+
+SEEDS = (0, 1, 2)
+GAIN = 0.95
+PATIENCE = 9.0  # the published recipe is given up after this many times the minutes of ours
+LOOKS = 28, 14  # at the AUC, in a training of ours and in a published one
+JUDGED = 200  # images of the hold-out, the first
+TIMED = 7  # steps of each recipe
+EPOCHS = 10  # over which the published texture weight falls
+
+
+Look = Callable[[nn.Module], float]
+
+
+class _Watched(Checkpoints):
+    """Looks at our training every ``every`` steps: at the mean of the weights, as it will end."""
+
+    def __init__(self, look: Look, every: int) -> None:
+        super().__init__()
+        self.look, self.every = look, every
+        self.rows: list[dict[str, float]] = []
+
+    def keep(self, step, parts, history) -> None:
+        if step % self.every == 0:
+            to_source, _ = parts["averaged"].module
+            self.rows.append(dict(step=step, auc=self.look(to_source)))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Images and classifier of a finished run, for judging translators of its first target."""
+
+    params: Params
+    dataset: Dataset
+    ensemble: FoldEnsemble
+    target: Tensor  # training images
+    source: Tensor
+    stack: Tensor  # of the target's hold-out, untouched
+    labels: np.ndarray
+
+    @property
+    def note(self) -> str:
+        """What kind of images these are."""
+        return self.dataset.note(self.params.target_domain)
+
+    def auc(self, images: Tensor) -> float:
+        """AUC of the hold-out shown as ``images``."""
+        return float(roc_auc_score(self.labels, self.ensemble.scores(images)))
+
+    def look(self, generator: nn.Module) -> float:
+        """AUC of the hold-out as translated; the generator is left as it is."""
+        return self.auc(translate(copy.deepcopy(generator).eval(), self.stack))
+
+
+def open_scene(profile: str) -> Scene:
+    """Open a run of ``profile``; its classifiers come from the store.
+
+    Raises
+    ------
+    InputError
+        It was not run.
+    """
+    params = load_params(ROOT / "params" / f"{profile}.yaml")
+    store = Store(results_root() / "store")
+    dataset = Dataset.open(params, data_root(), store, finished_split(params))
+    rows = dataset.rows(params.target_domain, "holdout")[:JUDGED]
+    return Scene(
+        params, dataset, fit_classifiers(dataset)["grey"].ensemble,
+        dataset.stack(dataset.rows(params.target_domain, "train")),
+        dataset.stack(dataset.rows(params.source_domain, "train")),
+        dataset.stack(rows), rows["label"].to_numpy(),
+    )  # fmt: skip
+
+
+def measure_quality(folder: Path, threads: int, profile: str = "quick") -> pd.DataFrame:
+    """Train with both recipes, from ``SEEDS``, on the images of a finished run of ``profile``.
+
+    The published recipe is that of ``preset: seed``, its networks, losses, weights and rates,
+    trained step by step as its code does, on the same framed images; only the network of its
+    texture loss has random weights, which cost the same and need no download. It ends when it is
+    good, or after ``PATIENCE`` times the minutes of ours. Good is ``GAIN`` of the gain of our
+    finished translator over the untouched images, in AUC of the run's own classifier on the first
+    ``JUDGED`` hold-out images of the target. Minutes are steps times the median seconds of a step,
+    both recipes timed step by step in turn, so that it does not matter what else the machine does
+    later. A figure goes to ``folder``.
+
+    Returns
+    -------
+    Columns recipe, seed, level (AUC that is good), minutes (until it was reached; NaN: never),
+    at_most (minutes that were trained), best (AUC), steps, ratio (minutes of the published recipe
+    by those of ours; where it never was good, its ``at_most`` by them: "at least"), step_seconds.
+    """
+    scene = open_scene(profile)
+    params, target, source, look = scene.params, scene.target, scene.source, scene.look
+    given = params.model_dump(exclude=set(PRESETS["seed"])) | dict(preset="seed")
+    recipe = check_params(given, "preset seed")
+    loss = texture_loss(params.texture_loss, scene.ensemble.networks[0], lambda: None)
+    plain = _Published(recipe, target, source, 0)
+    timer = Alternating(lambda: plain.step(0))
+    train_translator(target, source, loss, params, TIMED + 1, 0, timer)
+    table, curves = compare(
+        lambda seed: _ours(params, target, source, loss, look, seed),
+        lambda seed, level, limit: _Published(recipe, target, source, seed).curve(
+            look, level, limit
+        ),
+        scene.auc(scene.stack),
+        statistics.median(timer.ours[1:]),
+        statistics.median(timer.others[1:]),
+    )
+    levels = table[["seed", "level"]].drop_duplicates()
+    sheet = quality_plot(curves, levels, scene.note, len(scene.labels))
+    save_figure(*sheet, folder / "bench_quality")
+    return table
+
+
+def compare(
+    ours: Callable[[int], pd.DataFrame],
+    published: Callable[[int, float, int], pd.DataFrame],
+    untouched: float,
+    our_seconds: float,
+    their_seconds: float,
+    seeds: Sequence[int] = SEEDS,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Table of ``measure_quality``, and all curves: columns step, auc, minutes, recipe, seed.
+
+    Parameters
+    ----------
+    ours
+        Takes a seed and trains; columns step, auc.
+    published
+        The same; takes a seed, the AUC at which it may end and its steps.
+    untouched
+        AUC of untouched images.
+    our_seconds, their_seconds
+        Of a step.
+    """
+    curves, found = [], []
+    for seed in progress(seeds, label="seeds"):
+        curve = _timed(ours(seed), our_seconds, "ours", seed)
+        level = untouched + GAIN * (curve["auc"].iloc[-1] - untouched)
+        mine = _row(curve, level)
+        limit = max(1, round(PATIENCE * 60 * mine["minutes"] / their_seconds))
+        other = _timed(published(seed, level, limit), their_seconds, "seed", seed)
+        theirs = _row(other, level)
+        spent = theirs["at_most"] if math.isnan(theirs["minutes"]) else theirs["minutes"]
+        found.append(mine | dict(ratio=math.nan, step_seconds=our_seconds))
+        found.append(theirs | dict(ratio=spent / mine["minutes"], step_seconds=their_seconds))
+        curves += [curve, other]
+    return pd.DataFrame(found), pd.concat(curves, ignore_index=True)
+
+
+def _timed(curve: pd.DataFrame, seconds: float, recipe: str, seed: int) -> pd.DataFrame:
+    return curve.assign(minutes=curve["step"] * seconds / 60, recipe=recipe, seed=seed)
+
+
+def _row(curve: pd.DataFrame, level: float) -> dict:
+    good = curve[curve["auc"] >= level]
+    end = good.iloc[0] if len(good) else curve.iloc[-1]
+    return dict(
+        recipe=end["recipe"], seed=int(end["seed"]), level=level,
+        minutes=float(end["minutes"]) if len(good) else math.nan,
+        at_most=float(curve["minutes"].iloc[-1]), best=float(curve["auc"].max()),
+        steps=int(end["step"]),
+    )  # fmt: skip
+
+
+def _ours(
+    params: Params, target: Tensor, source: Tensor, loss: TextureLoss | None, look: Look, seed: int
+) -> pd.DataFrame:
+    watched = _Watched(look, params.translator_steps // LOOKS[0])
+    train_translator(target, source, loss, params, params.translator_steps, seed, watched)
+    return pd.DataFrame(watched.rows)
+
+
+class _Published:
+    """The published training, one image at a time."""
+
+    def __init__(self, recipe: Params, target: Tensor, source: Tensor, seed: int) -> None:
+        network = build_network(recipe.texture_network, 3, "")
+        loss = texture_loss(recipe.texture_loss, network, lambda: network)
+        self.train_step = ReferenceStep(plain_networks(recipe, seed), loss, recipe)
+        order = torch.Generator().manual_seed(seed)
+        self.batches = [
+            Batches(images, 1, False, order, slice(0, 1)) for images in (target, source)
+        ]
+        self.weights = recipe.texture_weight, recipe.texture_final_weight
+        self.epochs_end = EPOCHS * len(target)
+
+    def step(self, number: int) -> None:
+        """One update; the texture weight falls over ``EPOCHS``."""
+        first, final = self.weights
+        share = min(1.0, number / self.epochs_end)
+        self.train_step(*(own.draw() for own in self.batches), first + share * (final - first))
+
+    def curve(self, look: Look, level: float, steps: int) -> pd.DataFrame:
+        """Train until it is good, or for ``steps``."""
+        rows = []
+        for number in progress(range(1, steps + 1), label="steps as published"):
+            self.step(number - 1)
+            if number % max(1, steps // LOOKS[1]) == 0 or number == steps:
+                auc = look(self.train_step.networks.to_source)
+                rows.append(dict(step=number, auc=auc))
+                if auc >= level:
+                    break
+        return pd.DataFrame(rows)

@@ -1,0 +1,1 @@
+"""The blinded reader study: images to judge, the page that asks, the answers, their export."""

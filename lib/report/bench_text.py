@@ -1,0 +1,96 @@
+"""What the kept bench says, as Markdown for the README."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from lib.progress import duration
+
+MANY = 1_000_000  # images, for the outlook
+
+
+def speed_text(bench: Path) -> str:
+    """Table of speeds beside the plain way, precision and time to quality; each with its machine.
+
+    ``bench`` is the JSON file of ``python -m lib bench``; sections it lacks are left out.
+    """
+    kept = json.loads(bench.read_text())
+    parts = [
+        make(pd.DataFrame(kept[name]["rows"])) + _machine(kept[name]["machine"])
+        for name, make in _SECTIONS.items()
+        if name in kept
+    ]
+    return "\n".join(parts)
+
+
+def growth_text(bench: Path) -> str:
+    """Table of cost against the number of images, and what a million would take at that rate."""
+    kept = json.loads(bench.read_text())["growth"]
+    table = pd.DataFrame(kept["rows"])
+    lines = ["| what | images | seconds | images/s | memory (MiB) |", "|---|---|---|---|---|"]
+    names = {"stack": "decode into a stack", "translation": "translate a folder"}
+    for row in table.itertuples():
+        lines.append(
+            f"| {names[row.what]} | {row.images} | {row.seconds:.1f} | "
+            f"{row.images_per_second:.0f} | {row.memory_mb:.0f} |"
+        )
+    largest = table.sort_values("images").groupby("what").last()
+    outlook = "; ".join(
+        f"{names[what]} {duration(MANY / row.images_per_second)}"
+        for what, row in largest.iterrows()
+    )
+    lines += ["", f"At the rate of the largest, a million images take: {outlook}.", ""]
+    return "\n".join(lines) + _machine(kept["machine"])
+
+
+def _machine(machine: dict) -> str:
+    device = machine["device"] if machine["device"] != "CPU" else machine["processor"]
+    return f"\n*{device}, {machine['threads']} thread(s), torch {machine['torch']}.*\n"
+
+
+def _speed(table: pd.DataFrame) -> str:
+    lines = ["| what | ours | plain | times as fast |", "|---|---|---|---|"]
+    for row in table.itertuples():
+        unit = f" {row.unit}" if row.unit else ""
+        plain = "" if math.isnan(row.reference) else f"{row.reference:.3g}{unit}"
+        ratio = "" if math.isnan(row.ratio) else f"{row.ratio:.2f}"
+        lines.append(f"| {row.what} | {row.ours:.3g}{unit} | {plain} | {ratio} |")
+    return "\n".join(lines) + "\n"
+
+
+def _precision(table: pd.DataFrame) -> str:
+    own = {precision: rows["auc"] for precision, rows in table.groupby("precision")}
+    full, half = own["32-true"], own["bf16-mixed"]
+    inside = ((half >= full.min()) & (half <= full.max())).sum()
+    return (
+        f"AUC of the translated hold-out, {len(full)} trainings each: float32 "
+        f"{_listed(full)}, bfloat16 {_listed(half)}; {inside} of {len(half)} lie within the spread "
+        f"of float32, the means differ by {half.mean() - full.mean():+.3f}.\n"
+    )
+
+
+def _listed(values: pd.Series) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
+
+
+def _quality(table: pd.DataFrame) -> str:
+    words = []
+    for seed, rows in table.groupby("seed"):
+        own = rows.set_index("recipe")
+        ours, published = own.loc["ours"], own.loc["seed"]
+        when = f"after {published['minutes']:.1f} min:"
+        if math.isnan(published["minutes"]):
+            spent, best = published["at_most"], published["best"]
+            when = f"not within {spent:.1f} min (best AUC {best:.3f}): at least"
+        words.append(
+            f"seed {seed}: AUC {ours['level']:.3f} after {ours['minutes']:.2f} min, as published "
+            f"{when} {published['ratio']:.1f} times"
+        )
+    return "Minutes until 95 % of the final gain in AUC, " + "; ".join(words) + ".\n"
+
+
+_SECTIONS = {"speed": _speed, "precision": _precision, "quality": _quality}
