@@ -24,7 +24,7 @@ PROFILE = "https://w3id.org/ro/wfrun/process/0.5"  # Process Run Crate
 FORMATS = {
     ".csv": "text/csv", ".gz": "application/gzip", ".ipynb": "application/x-ipynb+json",
     ".json": "application/json", ".md": "text/markdown", ".png": "image/png",
-    ".safetensors": "application/octet-stream", ".svg": "image/svg+xml",
+    ".svg": "image/svg+xml",
 }  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def _file(crate: ROCrate, folder: Path, name: str) -> File:
     path = folder / name
     about = {
         "name": path.name,
-        "encodingFormat": FORMATS[path.suffix],
+        "encodingFormat": FORMATS.get(path.suffix, "application/octet-stream"),
         "contentSize": str(path.stat().st_size),
         "sha256": file_digest(path),
     }

@@ -56,7 +56,7 @@ def test_every_command_shows_an_example_that_it_understands(parsed):
     for name in sorted(public):
         epilog = commands.choices[name].epilog or ""
         assert epilog.startswith("example: "), f"{name} --help shows no example"
-        command = shlex.split(epilog.removeprefix("example: "))
+        command = shlex.split(epilog.removeprefix("example: ").split(";")[0])
         start = command.index("lib") + 1
         assert command[start - 2 : start + 1] == ["-m", "lib", name]
         options, _ = parsed(command[start:])
@@ -157,10 +157,10 @@ def _text(node: ast.expr) -> str | None:
 
 # What a next step begins with; what is there instead; or a sentence that is filled in.
 VERBS = """add ask bring check choose clear convert copy correct divide export finish free give
-install judge leave list load make name predict put raise read rename remove rephotograph restore
-run save see select set skip split state take unpack use wait write"""
+install judge leave let list load make move name predict put raise read rename remove rephotograph
+restore run save see select set skip split state take unpack use wait write"""
 REMEDY = re.compile(
-    rf"(?:[.;:,] |\bor )(?:{'|'.join(VERBS.split())})\b|it has:|it keeps:|it holds:|there are:|"
+    rf"(?:[.;:,] |\bor )(?:{'|'.join(VERBS.split())})\b|it has:|it keeps:|it holds:|there are\b|"
     r"lie in|beside it:|wanted:|it needs|[.:] \{\}$",
     re.IGNORECASE,
 )

@@ -167,5 +167,6 @@ def _licence(params: Params) -> str:
         return "The images are made by the code of this compendium and are free as it is (MIT)."
     return (
         "Licence, consent and ethical approval are not known to this compendium: whoever brought "
-        "the images has to state them. None of the images is kept or handed on with these results."
+        "the images has to state them. Notebooks and figures of the run show some of the images; "
+        "`make reference` keeps none."
     )
