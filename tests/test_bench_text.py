@@ -26,9 +26,9 @@ def bench(tmp_path):
                  auc=[0.90, 0.94, 0.92, 0.95])
         ),
         quality=pd.DataFrame(
-            dict(recipe=["ours", "seed"] * 2, seed=[0, 0, 1, 1], level=0.9,
-                 minutes=[0.5, 2.0, 0.5, None], at_most=[1.0, 2.0, 1.0, 4.5],
-                 best=[0.95, 0.91, 0.95, 0.7], ratio=[None, 4.0, None, 9.0])
+            dict(recipe=["ours", "seed"] * 2, seed=[0, 0, 1, 1], level=0.9, trained=4.5,
+                 reached=[0.1, 2.0, 0.1, 1.0], kept=[0.5, 2.0, 0.5, None],
+                 sooner_reached=[None, 20.0, None, 10.0], sooner_kept=[None, 4.0, None, 9.0])
         ),
     )  # fmt: skip
     path = tmp_path / "bench.json"
@@ -48,8 +48,8 @@ def test_speed_precision_and_quality_are_told_with_their_machine(bench):
     assert "| train_step | 10 ms | 25 ms | 2.50 |" in text
     assert "| decode | 870 images/s |  |  |" in text
     assert "1 of 2 lie within the spread of float32, the means differ by +0.015" in text
-    assert "seed 0: AUC 0.900 after 0.50 min, as published after 2.0 min: 4.0 times" in text
-    assert "not within 4.5 min (best AUC 0.700): at least 9.0 times" in text
+    assert "| 0 | 0.900 | 0.10 min | 2.00 min, 20.0 times ours | 0.50 min | 2.00 min, 4.0" in text
+    assert "| 0.50 min | never, at least 9.0 times ours | 4.5 min |" in text
     assert text.count("Some CPU, 2 thread(s), torch 9.9") == 3
 
 

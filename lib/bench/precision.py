@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.bench.quality import SEEDS, open_scene
+from lib.bench.quality import open_scene
 from lib.models.recipes import TranslatorRecipe, fit_translators
+
+SEEDS = (0, 1, 2)
 
 
 def measure_precision(folder: Path, threads: int, profile: str = "quick") -> pd.DataFrame:
