@@ -12,6 +12,7 @@ INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce claims claims-mutants bench test lint lock reference clean
+.PHONY: workshop explore
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -41,6 +42,14 @@ claims: setup  ## judge the published claims by results/PROFILE (seconds; trains
 claims-mutants: setup  ## spoil predictions and published figures: every time a verdict must change
 	@$(PYTHON) -m lib mutants $(RESULTS)/$(PROFILE)
 
+workshop: reproduce  ## copies of the notebooks for a class, with results of PROFILE
+	@test -d $(RESULTS)/workshop || $(PYTHON) -m lib workshop --profile $(PROFILE)
+	@if test -t 0 && test -t 1; then $(PYTHON) -m jupyter lab $(RESULTS)/workshop/student; \
+	  else echo "open it: $(PYTHON) -m jupyter lab $(RESULTS)/workshop/student"; fi
+
+explore: setup  ## serve what can be moved in results/PROFILE as a page
+	COMPENDIUM_PROFILE=$(PROFILE) $(PYTHON) -m voila --theme=light notebooks/apps/explore.ipynb
+
 bench: setup  ## measure the engine beside a plain training: results/bench.json
 	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json
 
@@ -66,7 +75,7 @@ KEPT = results/reference/$(PROFILE)
 reference: reproduce  ## keep the results of PROFILE in results/reference
 	rm -rf $(KEPT) && mkdir -p $(KEPT)
 	cp -R $(RESULTS)/$(PROFILE)/[0-9]* $(RESULTS)/$(PROFILE)/*.json $(RESULTS)/$(PROFILE)/claims.md $(KEPT)/
-	rm -rf $(KEPT)/*/models
+	rm -rf $(KEPT)/*/models $(KEPT)/*/pictures
 	find $(KEPT)/*/figures -type f ! -name 'images_*.png' -delete
 	if grep -q '^data_kind' params/$(PROFILE).yaml; then rm -rf $(KEPT)/*.ipynb $(KEPT)/*/figures; fi
 	find $(KEPT) -type d -empty -delete

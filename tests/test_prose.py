@@ -49,8 +49,9 @@ def test_guard_knows_a_typed_result_from_a_published_one(published):
     assert not typed_results("<!-- results -->\nAUC 0.934\n<!-- /results -->", published)
 
 
-def test_readme_types_no_result(published):
-    assert typed_results((ROOT / "README.md").read_text(), published) == []
+@pytest.mark.parametrize("page", ["README.md", "WORKSHOP.md"])
+def test_page_types_no_result(page, published):
+    assert typed_results((ROOT / page).read_text(), published) == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
