@@ -48,7 +48,8 @@ workshop: reproduce  ## copies of the notebooks for a class, with results of PRO
 	  else echo "open it: $(PYTHON) -m jupyter lab $(RESULTS)/workshop/student"; fi
 
 explore: setup  ## serve what can be moved in results/PROFILE as a page
-	COMPENDIUM_PROFILE=$(PROFILE) $(PYTHON) -m voila --theme=light notebooks/apps/explore.ipynb
+	COMPENDIUM_PROFILE=$(PROFILE) $(PYTHON) -m voila --theme=light \
+	  --VoilaConfiguration.show_tracebacks=True notebooks/apps/explore.ipynb
 
 bench: setup  ## measure the engine beside a plain training: results/bench.json
 	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json

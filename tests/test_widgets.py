@@ -117,7 +117,7 @@ def test_weight_slider_shows_the_translation_of_that_weight_and_its_distance():
     weights = dict(cyclegan="none", too_strong="9")
     panel = widgets.texture_weight(Pictures(looks, ["a", "b"], NOTE, dict(weights=weights)))
     assert NOTE in panel.children[0].value
-    assert list(shown(panel)) == ["raw", "translated", "truth", "translated − truth"]
+    assert list(shown(panel)) == ["raw", "translated", "truth", "translated − truth, red: brighter"]
     assert shown(panel)["translated"].mean() == 160
     assert "Weight none: 60.0 grey levels away from the untouched image, 10.0 from the truth." in (
         view(panel)
@@ -133,7 +133,7 @@ def test_weight_slider_compares_with_the_untouched_image_where_no_truth_is_known
     panel = widgets.texture_weight(
         Pictures(looks, ["a", "b"], NOTE, dict(weights=dict(cyclegan="none")))
     )
-    assert list(shown(panel)) == ["raw", "translated", "translated − raw"]
+    assert list(shown(panel)) == ["raw", "translated", "translated − raw, red: brighter"]
     assert "truth" not in view(panel)
 
 
@@ -203,7 +203,7 @@ def test_bench_switches_one_fault_of_the_phone(monkeypatch):
     switches["blur"].value = True
     after = shown(panel)
     assert not np.array_equal(after["no fault"], after["your phone"])
-    assert "With blur:" in view(panel)
+    assert "On: blur." in view(panel)
     for switch in switches.values():
         switch.value = True
     assert np.array_equal(shown(panel)["your phone"], shown(panel)["ED1, all faults"])
@@ -217,15 +217,20 @@ def test_quiz_hides_the_truth_until_answered_and_counts_the_first_answer():
     assert list(shown(panel)) == ["original", "translated"]
     assert "invented" not in view(panel)
     answer.value = "erased"
-    assert list(shown(panel)) == ["original", "translated", "truth", "translated − truth"]
-    assert "No: a cavity was invented." in view(panel)
+    assert list(shown(panel)) == [
+        "original",
+        "translated",
+        "truth",
+        "translated − truth, red: brighter",
+    ]
+    assert "Wrong: a cavity was invented." in view(panel)
     answer.value = "invented"
     assert "0 of 1 right so far" in view(panel)
     image.value = 1
     assert answer.value is None
     assert list(shown(panel)) == ["original", "translated"]
     answer.value = "kept"
-    assert "Right: neither." in view(panel)
+    assert "Right: no cavity was invented or erased." in view(panel)
     assert "1 of 2 right so far" in view(panel)
 
 
@@ -265,17 +270,16 @@ def test_quiz_takes_the_images_after_those_of_the_figure():
 # In the notebooks
 
 
-def test_headless_run_prints_a_line_instead(monkeypatch, capsys):
+def test_headless_run_prints_a_line_and_builds_nothing(monkeypatch, capsys):
     given = []
     monkeypatch.setattr("lib.report.interactive.display", lambda *parts: given.extend(parts))
-    panel = widgets.device_bench()
     monkeypatch.setenv("COMPENDIUM_HEADLESS", "1")
-    widgets.show(panel)
+    widgets.show(lambda: given.append("built"))
     assert capsys.readouterr().out.startswith("Interactive in Jupyter")
     assert given == []
     monkeypatch.delenv("COMPENDIUM_HEADLESS")
-    widgets.show(panel)
-    assert given[0] is panel
+    widgets.show(lambda word: word, "panel")
+    assert given[0] == "panel"
 
 
 @pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
@@ -290,8 +294,8 @@ def test_every_widget_is_in_a_notebook_and_on_the_page():
     app = "\n".join(c["source"] for c in read_cells(ROOT / "notebooks" / "apps" / "explore.ipynb"))
     story = "\n".join(cell["source"] for path in notebook_paths() for cell in read_cells(path))
     for name in set(widgets.__all__) - {"show"}:
-        assert f"widgets.{name}(" in story
-        assert f"widgets.{name}(" in app
+        assert f"widgets.show(widgets.{name}" in story
+        assert f"widgets.show(widgets.{name}" in app
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def device_bench() -> VBox:
         chosen = [switch.description for switch in switches if switch.value]
         photograph = bench_photograph(chosen)
         off = np.abs(photograph.astype(float) - ideal).mean()
-        said = f"With {', '.join(chosen) or 'no fault'}: {off:.1f} grey levels away from no fault."
+        said = f"On: {', '.join(chosen) or 'none'}. {off:.1f} grey levels away from no fault."
         row = {"no fault": ideal, "your phone": photograph, f"{PHONE}, all faults": whole}
         view.value = pictures_html(row, said)
 

@@ -53,7 +53,7 @@ def texture_weight(pictures: Pictures) -> VBox:
             said += f", {off:.1f} from the truth"
         shown = {name: as_image(image) for name, image in row.items()}
         residual = difference_map(own[weight.value], own[against], _REACH)
-        view.value = pictures_html(shown | {f"translated − {against}": residual}, f"{said}.")
+        view.value = pictures_html(shown | {_map_name(against): residual}, f"{said}.")
 
     for control in (weight, chosen):
         control.observe(draw, "value")
@@ -112,8 +112,8 @@ def spot_the_hallucination(pictures: Pictures) -> VBox:
     """
     facts = pictures.facts
     structure = facts["structure"]
-    answers = {"invented": f"a {structure} was invented", "erased": f"a {structure} was erased",
-               "kept": "neither"}  # fmt: skip
+    truths = {"invented": f"a {structure} was invented", "erased": f"a {structure} was erased",
+              "kept": f"no {structure} was invented or erased"}  # fmt: skip
     given: dict[int, str] = {}
     chosen = Dropdown(
         options=[(f"{place + 1} of {len(pictures.names)}", place)
@@ -121,7 +121,8 @@ def spot_the_hallucination(pictures: Pictures) -> VBox:
         description="image", style=WIDE,
     )  # fmt: skip
     answer = ToggleButtons(
-        options=[(words, verdict) for verdict, words in answers.items()], value=None,
+        options=[("neither" if verdict == "kept" else words, verdict)
+                 for verdict, words in truths.items()], value=None,
         description="I say:", style=WIDE,
     )  # fmt: skip
     view = HTML()
@@ -135,11 +136,11 @@ def spot_the_hallucination(pictures: Pictures) -> VBox:
                                             f"{structure}.")  # fmt: skip
             return
         row["truth"] = as_image(own["truth"])
-        row["translated − truth"] = difference_map(own["translated"], own["truth"], _REACH)
+        row[_map_name("truth")] = difference_map(own["translated"], own["truth"], _REACH)
         verdict = facts["verdict"][place]
         right = sum(facts["verdict"][at] == said for at, said in given.items())
         said = (
-            f"{'Right' if given[place] == verdict else 'No'}: {answers[verdict]}. It covers "
+            f"{'Right' if given[place] == verdict else 'Wrong'}: {truths[verdict]}. It covers "
             f"{100 * facts['true'][place]:.1f} % of the true photograph "
             f"({pictures.names[place]}); a network that segments the good device's photographs "
             f"reads {100 * facts['read'][place]:.1f} % here. {right} of {len(given)} right so far."
@@ -159,6 +160,10 @@ def spot_the_hallucination(pictures: Pictures) -> VBox:
     answer.observe(judge, "value")
     draw()
     return panel("Spot the hallucination", pictures.note, chosen, answer, view)
+
+
+def _map_name(against: str) -> str:
+    return f"translated − {against}, red: brighter"
 
 
 def _image_list(pictures: Pictures) -> Dropdown:

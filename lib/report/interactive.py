@@ -10,7 +10,8 @@ import base64
 import html
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -25,25 +26,29 @@ _SIDE = 256  # pixels of a picture's longer side; the page makes it smaller wher
 # Sliders come without a name that a screen reader could say: they take that of their label.
 _NAME_SLIDERS = """
 const name = () => document.querySelectorAll(".noUi-handle:not([aria-label])").forEach(handle => {
-  const label = handle.closest(".jupyter-widgets")?.querySelector(".widget-label");
-  if (label) handle.setAttribute("aria-label", label.textContent);
+  const label = handle.closest(".widget-inline-hbox")?.querySelector(".widget-label");
+  if (label?.textContent) handle.setAttribute("aria-label", label.textContent);
 });
 new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
 name();
 """
 
 
-def show(widget: Widget) -> None:
-    """Display a widget; a line instead in a run without a reader (``COMPENDIUM_HEADLESS``)."""
+def show(widget: Callable[..., Widget], *arguments: Any) -> None:
+    """Build and display a widget; a line instead in a run without a reader.
+
+    Such a run (``COMPENDIUM_HEADLESS``) does not build it either: its state would be kept in the
+    executed notebook, with every picture it shows.
+    """
     if os.environ.get("COMPENDIUM_HEADLESS"):
         print("Interactive in Jupyter: open this notebook there and run it.")
         return
-    display(widget, Javascript(_NAME_SLIDERS))
+    display(widget(*arguments), Javascript(_NAME_SLIDERS))
 
 
 def panel(title: str, note: str, *parts: Widget) -> VBox:
     """The parts of a widget below its title; ``note`` says what kind of images it shows."""
-    head = f"<h3 style='margin:0'>{html.escape(title)}</h3><div>{html.escape(note)}</div>"
+    head = f"<strong>{html.escape(title)}</strong> · {html.escape(note)}"
     return VBox([HTML(head), *parts], layout=Layout(width="100%", max_width="60rem"))
 
 
@@ -74,7 +79,7 @@ def luma(picture: np.ndarray) -> np.ndarray:
 def pictures_html(pictures: Mapping[str, np.ndarray], said: str) -> str:
     """Pictures uint8 (H, W, 3) side by side, each under its name, and a sentence below them."""
     figures = "".join(
-        "<figure style='margin:0;flex:0 1 13rem;min-width:7rem'>"
+        "<figure style='margin:0;flex:1 1 8rem;max-width:13rem'>"
         f"<figcaption style='line-height:1.3'>{html.escape(arm_name(name))}</figcaption>"
         f"{_img(_enlarged(picture), f'{arm_name(name)}. {said}')}</figure>"
         for name, picture in pictures.items()
@@ -87,7 +92,8 @@ def sheet_html(sheet: Sheet, said: str) -> str:
     """A figure as a picture, and the sentence that describes it; a narrow page scrolls it."""
     picture = _img(Image.open(io.BytesIO(sheet._repr_png_())), said)
     return (
-        "<div style='overflow-x:auto' tabindex='0' role='group' aria-label='figure'>"
+        "<div tabindex='0' role='group' aria-label='figure' "
+        "style='overflow-x:auto;contain:inline-size'>"
         f"<div style='min-width:34rem;max-width:47rem'>{picture}</div></div>{said_html(said)}"
     )
 
