@@ -145,10 +145,11 @@ def test_difference_is_red_where_the_first_is_brighter():
 
 
 def test_swipe_lays_the_left_share_of_after_over_before():
-    result = wiped(flat(10)[0].numpy(), flat(200)[0].numpy(), 0.25)
+    before, after = (np.full((4, 32, 3), grey, dtype=np.uint8) for grey in (10, 200))
+    result = wiped(before, after, 0.25)
     assert (result[:, :8] == 200).all()
     assert (result[:, 9:] == 10).all()
-    assert wiped(flat(10)[0].numpy(), flat(200)[0].numpy(), 1.0).min() == 200
+    assert wiped(before, after, 1.0).min() == 200
 
 
 def test_swipe_slider_moves_the_edge():

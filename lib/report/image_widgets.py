@@ -9,6 +9,7 @@ from lib.report.interactive import (
     WIDE,
     as_image,
     difference_map,
+    enlarged,
     luma,
     numbered,
     panel,
@@ -81,9 +82,12 @@ def swipe(pictures: Pictures) -> VBox:
     view = HTML()
 
     def draw(_=None) -> None:
-        low, high = (pictures.looks[each.value][chosen.value].numpy() for each in (before, after))
+        low, high = (
+            enlarged(as_image(pictures.looks[each.value][chosen.value].numpy()))
+            for each in (before, after)
+        )
         said = f"{arm_name(after.value)} on the left, {arm_name(before.value)} on the right."
-        view.value = pictures_html({"swipe": wiped(low, high, edge.value / 100)}, said)
+        view.value = pictures_html({"swipe": wiped(low, high, edge.value / 100)}, said, "22rem")
 
     for control in (before, after, chosen, edge):
         control.observe(draw, "value")
@@ -92,10 +96,10 @@ def swipe(pictures: Pictures) -> VBox:
 
 
 def wiped(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
-    """The left ``share`` of ``after`` over ``before`` (C, H, W), with a line between: (H, W, 3)."""
-    result = as_image(before).copy()
+    """The left ``share`` of ``after`` over ``before`` (H, W, 3), with a line between."""
+    result = before.copy()
     cut = round(share * result.shape[1])
-    result[:, :cut] = as_image(after)[:, :cut]
+    result[:, :cut] = after[:, :cut]
     if 0 < cut < result.shape[1]:
         result[:, cut] = _LINE
     return result

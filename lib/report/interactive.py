@@ -22,7 +22,7 @@ from PIL import Image
 from lib.report.style import Sheet, arm_name
 
 WIDE = {"description_width": "initial"}
-_SIDE = 256  # pixels of a picture's longer side; the page makes it smaller where it must
+_SIDE = 320  # pixels of a picture's longer side; the page makes it smaller where it must
 # Sliders come without a name that a screen reader could say: they take that of their label.
 _NAME_SLIDERS = """
 const name = () => document.querySelectorAll(".noUi-handle:not([aria-label])").forEach(handle => {
@@ -76,12 +76,15 @@ def luma(picture: np.ndarray) -> np.ndarray:
     return as_image(picture) @ np.array([0.299, 0.587, 0.114])
 
 
-def pictures_html(pictures: Mapping[str, np.ndarray], said: str) -> str:
-    """Pictures uint8 (H, W, 3) side by side, each under its name, and a sentence below them."""
+def pictures_html(pictures: Mapping[str, np.ndarray], said: str, width: str = "13rem") -> str:
+    """Pictures uint8 (H, W, 3) side by side, each under its name, and a sentence below them.
+
+    ``width`` is that of a picture at the most, as CSS writes it.
+    """
     figures = "".join(
-        "<figure style='margin:0;flex:1 1 8rem;max-width:13rem'>"
+        f"<figure style='margin:0;flex:1 1 8rem;max-width:{width}'>"
         f"<figcaption style='line-height:1.3'>{html.escape(arm_name(name))}</figcaption>"
-        f"{_img(_enlarged(picture), f'{arm_name(name)}. {said}')}</figure>"
+        f"{_img(Image.fromarray(enlarged(picture)), f'{arm_name(name)}. {said}')}</figure>"
         for name, picture in pictures.items()
     )
     row = f"<div style='display:flex;flex-wrap:wrap;gap:.6rem'>{figures}</div>"
@@ -108,10 +111,12 @@ def numbered(names: Sequence[str]) -> list[tuple[str, int]]:
     return [(f"{place + 1}: {name}", place) for place, name in enumerate(names)]
 
 
-def _enlarged(picture: np.ndarray) -> Image.Image:
+def enlarged(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) at a size to be looked at; one that is large enough stays."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     factor = max(1.0, _SIDE / max(image.size))
-    return image.resize([round(factor * side) for side in image.size], Image.Resampling.BICUBIC)
+    size = [round(factor * side) for side in image.size]
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
 
 
 def _img(image: Image.Image, alt: str) -> str:
