@@ -7,8 +7,6 @@ from torch import Tensor
 
 from lib.evaluation.safety import PRESENT
 
-VERDICTS = ("invented", "erased", "kept")
-
 
 def verdicts(read: Tensor, control: Tensor, truth: Tensor) -> pd.DataFrame:
     """What became of a structure in each translated image.
@@ -23,8 +21,8 @@ def verdicts(read: Tensor, control: Tensor, truth: Tensor) -> pd.DataFrame:
 
     Returns
     -------
-    Columns place (0 to N - 1), verdict (one of ``VERDICTS``; ``kept`` also where there is none and
-    none is read), read, true (shares of the image). A structure is there from
+    Columns place (0 to N - 1), verdict (``invented``, ``erased``, or ``kept``, also where
+    there is none and none is read), read, true (shares of the image). A structure is there from
     ``lib.evaluation.safety.PRESENT`` on.
     """
     shares = {"read": read, "control": control, "true": truth}

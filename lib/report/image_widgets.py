@@ -127,7 +127,7 @@ def spot_the_hallucination(pictures: Pictures) -> VBox:
     answer = ToggleButtons(
         options=[("neither" if verdict == "kept" else words, verdict)
                  for verdict, words in truths.items()], value=None,
-        description="I say:", style=WIDE,
+        description="I say:", style={**WIDE, "button_width": "12rem"},
     )  # fmt: skip
     view = HTML()
 
