@@ -224,14 +224,16 @@ def test_quiz_hides_the_truth_until_answered_and_counts_the_first_answer():
         "truth",
         "translated − truth, red: brighter",
     ]
-    assert "Wrong: a cavity was invented." in view(panel)
+    assert "Wrong. As" in view(panel)
+    assert "a cavity was invented: it reads 20.0 % of the translation as cavity" in view(panel)
     answer.value = "invented"
     assert "0 of 1 right so far" in view(panel)
     image.value = 1
     assert answer.value is None
     assert list(shown(panel)) == ["original", "translated"]
     answer.value = "kept"
-    assert "Right: no cavity was invented or erased." in view(panel)
+    assert "Right. As" in view(panel)
+    assert "no cavity was invented or erased: it reads 10.0 %" in view(panel)
     assert "1 of 2 right so far" in view(panel)
 
 
@@ -266,6 +268,7 @@ def test_quiz_takes_the_images_after_those_of_the_figure():
     figure, quiz = first_of_each(table, 1), first_of_each(table, 2, skip=1)
     assert figure["place"].tolist() == [0, 2]
     assert quiz["place"].tolist() == [1, 3, 5]
+    assert first_of_each(table.head(0), 2).empty
 
 
 # In the notebooks

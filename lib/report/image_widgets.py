@@ -143,11 +143,12 @@ def spot_the_hallucination(pictures: Pictures) -> VBox:
         row[_map_name("truth")] = difference_map(own["translated"], own["truth"], _REACH)
         verdict = facts["verdict"][place]
         right = sum(facts["verdict"][at] == said for at, said in given.items())
+        read, true = (100 * facts[share][place] for share in ("read", "true"))
         said = (
-            f"{'Right' if given[place] == verdict else 'Wrong'}: {truths[verdict]}. It covers "
-            f"{100 * facts['true'][place]:.1f} % of the true photograph "
-            f"({pictures.names[place]}); a network that segments the good device's photographs "
-            f"reads {100 * facts['read'][place]:.1f} % here. {right} of {len(given)} right so far."
+            f"{'Right' if given[place] == verdict else 'Wrong'}. As a segmenting network of the "
+            f"good device sees it, {truths[verdict]}: it reads {read:.1f} % of the translation as "
+            f"{structure}, in truth it is {true:.1f} % ({pictures.names[place]}). {right} of "
+            f"{len(given)} right so far."
         )
         view.value = pictures_html(row, said)
 
