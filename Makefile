@@ -11,7 +11,8 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce claims claims-mutants crate bench test lint lock reference clean
+.PHONY: help setup reproduce claims claims-mutants crate workshop explore bench test lint lock reference
+.PHONY: clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -43,6 +44,15 @@ claims-mutants: setup  ## spoil predictions and published figures: every time a 
 
 crate: setup  ## describe results/PROFILE as an RO-Crate: ro-crate-metadata.json in it
 	@$(PYTHON) -m lib crate $(RESULTS)/$(PROFILE)
+
+workshop: reproduce  ## copies of the notebooks for a class, with results of PROFILE
+	@test -d $(RESULTS)/workshop || $(PYTHON) -m lib workshop --profile $(PROFILE)
+	@if test -t 0 && test -t 1; then $(PYTHON) -m jupyter lab $(RESULTS)/workshop/student; \
+	  else echo "open it: $(PYTHON) -m jupyter lab $(RESULTS)/workshop/student"; fi
+
+explore: setup  ## serve what can be moved in results/PROFILE as a page
+	COMPENDIUM_PROFILE=$(PROFILE) $(PYTHON) -m voila --theme=light \
+	  --VoilaConfiguration.show_tracebacks=True notebooks/apps/explore.ipynb
 
 bench: setup  ## measure the engine beside a plain training: results/bench.json (SECTIONS=speed …)
 	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json $(if $(SECTIONS),--only $(SECTIONS))

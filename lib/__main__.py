@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_crate(commands)
     _add_keep(commands)
     _add_readme(commands)
+    _add_workshop(commands)
     options = vars(parser.parse_args(arguments))
     command = options.pop("command")
     try:
@@ -317,6 +318,20 @@ def _add_readme(commands: argparse._SubParsersAction) -> None:
         help="write the tables of README.md and docs/own_devices.md anew",
         epilog="example: python -m lib readme",
     )
+    parser.set_defaults(command=run)
+
+
+def _add_workshop(commands: argparse._SubParsersAction) -> None:
+    def run(profile: str, force: bool) -> None:
+        from lib.workshop import write_workshop
+
+        print(f"written: {write_workshop(profile, force)}")
+
+    parser = commands.add_parser(
+        "workshop", help="write copies of the notebooks for a class, students' without solutions"
+    )
+    parser.add_argument("--profile", required=True, help="a profile that has been run")
+    parser.add_argument("--force", action="store_true", help="write over a workshop that is there")
     parser.set_defaults(command=run)
 
 

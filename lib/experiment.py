@@ -26,6 +26,7 @@ from lib.models.training import resolve_device
 from lib.models.trainings import prepare_workers
 from lib.params import Params, parameters_in
 from lib.paths import LOCK, ROOT, data_root, results_root
+from lib.report.pictures import Pictures, save_pictures
 from lib.report.style import save_figure
 from lib.results import (
     METRICS,
@@ -96,6 +97,11 @@ class Run:
         """Keep a prediction table; scores in full precision."""
         self._write_table("predictions", name, table)
         return table
+
+    def pictures(self, pictures: Pictures, name: str) -> Pictures:
+        """Keep what a widget shows, as ``pictures/NAME.safetensors``, and hand it back."""
+        save_pictures(self._path("pictures", f"{name}.safetensors"), pictures)
+        return pictures
 
     def translator(self, bundle: Bundle) -> None:
         """Keep a translator for use elsewhere, as ``models/ARM.safetensors``."""

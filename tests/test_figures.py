@@ -175,6 +175,7 @@ DRAWINGS = {
     "device_comparison": lambda: figures.device_comparison(
         dict(ED4=photographs(), ED1=photographs()), dict(EmbryoScope=photographs())
     ),
+    "faults_sheet": lambda: figures.faults_sheet(),
     "translation_schematic": lambda: figures.translation_schematic(),
     "flip_dots": lambda: figures.flip_dots(flips(), NOTE),
     "structure_dots": lambda: figures.structure_dots(structures(), NOTE),

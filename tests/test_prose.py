@@ -49,7 +49,9 @@ def test_guard_knows_a_typed_result_from_a_published_one(published):
     assert not typed_results("<!-- results -->\nAUC 0.934\n<!-- /results -->", published)
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/own_devices.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "WORKSHOP.md", "docs/own_devices.md"]
+)
 def test_pages_type_no_result(page, published):
     assert typed_results((ROOT / page).read_text(), published) == []
 

@@ -122,7 +122,9 @@ def _draws(seeds: np.ndarray, name: str) -> Draws:
     return Draws(seeds, stream=1 + zlib.crc32(name.encode()))
 
 
-def photograph(embryos: Embryos, seeds: np.ndarray, device: str, width: int) -> Photographs:
+def photograph(
+    embryos: Embryos, seeds: np.ndarray, device: str, width: int, machine: Device | None = None
+) -> Photographs:
     """Photograph each embryo once.
 
     Each photograph depends on its own seed and embryo alone, whatever the batch. The embryo is
@@ -133,13 +135,14 @@ def photograph(embryos: Embryos, seeds: np.ndarray, device: str, width: int) -> 
     seeds : int64 (N,), of the photographs; the embryos' own seeds will do
     device : a name in ``DEVICES``
     width : of the photographs in pixels; the height follows from the device
+    machine : takes the device's place and draws its random numbers
 
     Raises
     ------
     InputError
         Unknown device.
     """
-    machine, seeds = _device(device), np.asarray(seeds)
+    machine, seeds = machine or _device(device), np.asarray(seeds)
     shape = (round(width * machine.aspect), width)
     step = max(1, CHUNK_PIXELS // max(embryos.height[0].size, shape[0] * shape[1]))
     parts = [

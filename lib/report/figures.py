@@ -5,6 +5,7 @@ are ("synthetic phantom", "real images", "semi-synthetic") and stands in the tit
 """
 
 from lib.report.bars import confusion_panel, fold_dots, metric_bars
+from lib.report.bench_widget import faults_sheet
 from lib.report.curves import calibration_plot, learning_curves, loss_curves, roc_plot
 from lib.report.domains import count_bars, domain_gap_plot, statistics_by_domain
 from lib.report.reader_figures import agreement_dots, reader_dots
@@ -31,6 +32,7 @@ __all__ = [
     "device_comparison",
     "domain_colour",
     "domain_gap_plot",
+    "faults_sheet",
     "flip_dots",
     "fold_dots",
     "frames_sheet",
