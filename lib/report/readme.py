@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -36,23 +37,27 @@ def results_table() -> str:
             continue
         params = load_params(ROOT / "params" / f"{profile}.yaml")
         metrics = json.loads(kept.read_text())
-        for grey in (name for name in metrics if name.endswith(".grey.auc")):
-            start = grey.removesuffix("grey.auc")
-            domain = start.split(".")[1]
+        for domain, arm, auc, balanced in compared_arms(metrics):
             simulated = params.second_target_optics and domain == params.targets[1].lower()
             words = f"{profile}: **{'semi-synthetic' if simulated else kind}**"
-            for name in metrics:
-                if not name.startswith(start) or not name.endswith(".auc"):
-                    continue
-                arm = name.removeprefix(start).removesuffix(".auc")
-                auc, balanced = metrics[name], metrics[f"{start}{arm}.balanced_accuracy"]
-                cells = [words, domain, arm_name(arm), _cell(auc), _cell(balanced)]
-                cells += [auc["n"], auc["seeds"]]
-                lines.append(f"| {' | '.join(map(str, cells))} |")
+            cells = [words, domain, arm_name(arm), interval_text(auc), interval_text(balanced)]
+            cells += [auc["n"], auc["seeds"]]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(metric: dict) -> str:
+def compared_arms(metrics: Mapping[str, dict]) -> Iterator[tuple[str, str, dict, dict]]:
+    """Domain, arm, AUC and balanced accuracy of every arm, wherever grey images were judged."""
+    for grey in (name for name in metrics if name.endswith(".grey.auc")):
+        start = grey.removesuffix("grey.auc")
+        for name, auc in metrics.items():
+            if name.startswith(start) and name.endswith(".auc"):
+                arm = name.removeprefix(start).removesuffix(".auc")
+                yield start.split(".")[1], arm, auc, metrics[f"{start}{arm}.balanced_accuracy"]
+
+
+def interval_text(metric: Mapping[str, float]) -> str:
+    """A metric with its interval, three digits."""
     return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
 
 

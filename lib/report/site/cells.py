@@ -1,0 +1,135 @@
+"""A notebook cut into its sections, and the pictures in it with the text that stands by them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from lib.report.pictures import png_of
+
+HEADING = re.compile(r"^(#{1,6}) +(.+?)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading: its number in the notebook, what a link to it is called, its text."""
+
+    label: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of an executed notebook.
+
+    ``name`` is that of the figure; ``known`` says whether the run kept it under that name.
+    ``caption`` is the Markdown that explains it: what follows it, else what leads to it.
+    """
+
+    notebook: str
+    name: str
+    known: bool
+    cell: int
+    section: Section
+    caption: str
+    png: bytes
+
+    @property
+    def anchor(self) -> str:
+        """Its place in the page of its notebook."""
+        return f"figure-{self.name.replace('_', '-')}"
+
+    @property
+    def title(self) -> str:
+        """Its name in words."""
+        return self.name.replace("_", " ")
+
+    def alt(self, images: str) -> str:
+        """What stands for it where it is not seen; ``images`` says what it was drawn from."""
+        return (
+            f"Figure {self.title}, section {self.section.title}, drawn from {images}. "
+            "The text beside it says how to read it."
+        )
+
+
+def read_notebook(path: Path) -> nbformat.NotebookNode:
+    """A notebook as nbformat reads it."""
+    return nbformat.read(path, as_version=4)
+
+
+def title_of(notebook: nbformat.NotebookNode) -> str:
+    """The first heading."""
+    return HEADING.search(notebook.cells[0].source)[2]
+
+
+def question_of(notebook: nbformat.NotebookNode) -> str:
+    """What the notebook asks, as its first cell says."""
+    return re.search(r"\*\*Question\.\*\* (.+)", notebook.cells[0].source)[1]
+
+
+def sections(name: str, notebook: nbformat.NotebookNode) -> Iterator[tuple[int, Section]]:
+    """Every heading with the number of its cell, in order."""
+    found = 0
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown":
+            for heading in HEADING.finditer(cell.source):
+                yield number, Section(f"{name}-section-{found}", _plain(heading[2]))
+                found += 1
+
+
+def section_of(name: str, notebook: nbformat.NotebookNode) -> dict[int, Section]:
+    """The section that each cell stands in at its end, by the number of the cell."""
+    starts = dict(sections(name, notebook))  # the last heading of a cell counts
+    inside, here = {}, None
+    for number in range(len(notebook.cells)):
+        here = inside[number] = starts.get(number, here)
+    return inside
+
+
+def pictures(name: str, notebook: nbformat.NotebookNode, record: dict) -> list[Picture]:
+    """All pictures of an executed notebook, in order, under the names the run kept them by."""
+    names = {
+        sha: Path(file).stem
+        for file, sha in record["files"].items()
+        if file.startswith("figures/") and file.endswith(".png")
+    }
+    inside = section_of(name, notebook)
+    found = []
+    for number, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            png = png_of(output)
+            if png is None:
+                continue
+            known = names.get(hashlib.sha256(png).hexdigest())
+            found.append(
+                Picture(
+                    notebook=name,
+                    name=known or f"picture_{len(found)}",
+                    known=known is not None,
+                    cell=cell.execution_count,
+                    section=inside[number],
+                    caption=_caption(notebook.cells, number),
+                    png=png,
+                )
+            )
+    return found
+
+
+def _caption(cells: list, number: int) -> str:
+    after = _text(cells, number + 1)
+    before = _text(cells, number - 1)
+    return HEADING.split(after)[0].strip() or HEADING.split(before)[-1].strip()
+
+
+def _text(cells: list, number: int) -> str:
+    there = number < len(cells) and cells[number].cell_type == "markdown"
+    return cells[number].source if there else ""
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[`*]", "", text)
