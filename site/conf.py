@@ -41,7 +41,7 @@ html_theme_options = {
     "announcement": f"Profile {FACTS['profile']}: {FACTS['images']}. Not a medical device.",
     "use_download_button": False,
     "use_fullscreen_button": False,
-    "home_page_in_toc": True,
+    "navbar_persistent": [],
     "pygments_light_style": "a11y-high-contrast-light",
 }
 
@@ -54,6 +54,11 @@ def read_docstring(app, what, name, thing, options, lines):
 def skip_what_others_wrote(app, what, name, thing, skip, options):
     """Leave out what a class got from another library."""
     return skip or not getattr(thing, "__module__", "lib").startswith("lib")
+
+
+def shorten_signature(app, what, name, thing, options, signature, returned):
+    """Write what a dataclass fills in itself so that a signature can be read as Python."""
+    return signature and signature.replace("<factory>", "..."), returned
 
 
 def add_backlinks(app, what, name, thing, options, lines):
@@ -74,6 +79,7 @@ def name_what_unfolds(app, page, template, context, doctree):
 def setup(app):
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", read_docstring, priority=100)  # before napoleon
+    app.connect("autodoc-process-signature", shorten_signature)
     app.connect("autodoc-skip-member", skip_what_others_wrote)
     app.connect("autodoc-process-docstring", add_backlinks, priority=900)  # after napoleon
     app.connect("html-page-context", name_what_unfolds)

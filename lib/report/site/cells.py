@@ -27,12 +27,13 @@ class Section:
 class Picture:
     """One picture of an executed notebook.
 
-    ``name`` is that of the figure; ``known`` says whether the run kept it under that name.
+    ``name`` is that of the figure, ``title`` in words; ``known``: whether the run kept it so.
     ``caption`` is the Markdown that explains it: what follows it, else what leads to it.
     """
 
     notebook: str
     name: str
+    title: str
     known: bool
     cell: int
     section: Section
@@ -44,15 +45,10 @@ class Picture:
         """Its place in the page of its notebook."""
         return f"figure-{self.name.replace('_', '-')}"
 
-    @property
-    def title(self) -> str:
-        """Its name in words."""
-        return self.name.replace("_", " ")
-
     def alt(self, images: str) -> str:
         """What stands for it where it is not seen; ``images`` says what it was drawn from."""
         return (
-            f"Figure {self.title}, section {self.section.title}, drawn from {images}. "
+            f"{self.title}, section {self.section.title}, drawn from {images}. "
             "The text beside it says how to read it."
         )
 
@@ -106,10 +102,12 @@ def pictures(name: str, notebook: nbformat.NotebookNode, record: dict) -> list[P
             if png is None:
                 continue
             known = names.get(hashlib.sha256(png).hexdigest())
+            figure = known or f"picture_{len(found)}"
             found.append(
                 Picture(
                     notebook=name,
-                    name=known or f"picture_{len(found)}",
+                    name=figure,
+                    title=_in_words(figure, record["parameters"]),
                     known=known is not None,
                     cell=cell.execution_count,
                     section=inside[number],
@@ -129,6 +127,14 @@ def _caption(cells: list, number: int) -> str:
 def _text(cells: list, number: int) -> str:
     there = number < len(cells) and cells[number].cell_type == "markdown"
     return cells[number].source if there else ""
+
+
+def _in_words(figure: str, parameters: dict) -> str:
+    """Name of a figure in words; domains as the parameters write them."""
+    kinds = ("source_domain", "target_domain", "second_target_domain")
+    written = {parameters[kind].lower(): parameters[kind] for kind in kinds} | {"roc": "ROC"}
+    words = [written.get(word, word) for word in figure.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def _plain(text: str) -> str:

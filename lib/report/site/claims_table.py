@@ -32,6 +32,7 @@ def claims_page(run: SiteRun) -> str:
         )
     return "\n".join(
         [
+            "---\nhtml_theme.sidebar_secondary.remove: true\n---",
             "# Published claims",
             "",
             f"{len(book.claims)} figures and statements of {len(book.systems)} documents, held "

@@ -64,7 +64,8 @@ def _entry(run: SiteRun, picture: Picture) -> str:
         for file in _kept(run, picture)
     ]
     page = f"notebooks/{picture.notebook}.html#{picture.anchor}"
-    links.insert(0, f'<a href="{page}">where it stands: cell [{picture.cell}]</a>')
+    where = f"{escaped(picture.section.title)}, cell [{picture.cell}]"
+    links.insert(0, f'<a href="{page}">{where}</a>')
     missing = "" if len(links) == 1 + len(KEPT) else _NOT_KEPT
     shown = (
         f'<figure class="drawn"><a href="{place}.png"><img src="{place}.png" loading="lazy" '
@@ -75,8 +76,6 @@ def _entry(run: SiteRun, picture: Picture) -> str:
         f"### {picture.title}",
         "",
         shown,
-        "",
-        f"*{picture.section.title}*",
         "",
         picture.caption,
         "",

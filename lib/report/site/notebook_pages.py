@@ -93,12 +93,12 @@ def _figure(picture: Picture, images: str, width: int | None) -> str:
     place = f"../pictures/{picture.notebook}/{picture.name}.png"
     more = (
         f' <a href="../figures.html#{picture.notebook}-{picture.anchor}">Where it comes from'
-        f'<span class="unseen">: {picture.title}</span></a>'
+        f'<span class="unseen">: {escaped(picture.title)}</span></a>'
     )
     return (
         f'<figure class="drawn" id="{picture.anchor}"><img src="{place}" '
         f'alt="{escaped(picture.alt(images))}"{across}>'
-        f"<figcaption>{picture.title}.{more}</figcaption></figure>"
+        f"<figcaption>{escaped(picture.title)}.{more}</figcaption></figure>"
     )
 
 
@@ -109,8 +109,9 @@ def _provenance(run: SiteRun, name: str) -> str:
             ":::{warning}\nThe executed notebook is not kept with these results: this is its "
             "source, without outputs.\n:::"
         )
-    commit = (record["commit"] or "unknown")[:12]
-    facts = f"Profile {run.profile}, {run.images}. Commit {commit}, seed {record['seed']}."
+    commit, plus, changes = (record["commit"] or "unknown").partition("+")
+    facts = f"Profile {run.profile}, {run.images}. Seed {record['seed']}. "
+    facts += f"Commit {commit[:12]}{plus}{changes}."
     cost = f"{record['seconds']} s on {record['device']}."
     link = f'<a href="../files/{name}.ipynb" download>Download this notebook</a>'
     return f'<p class="facts">{escaped(facts)} {escaped(cost)} {link}.</p>'

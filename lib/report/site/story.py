@@ -78,7 +78,7 @@ def lead_of(readme: str) -> tuple[str, str]:
     ValueError
         It does not begin with a title, paragraphs and a picture.
     """
-    parts = re.match(r"# (.+)\n\n(.+?)\n\n!\[", readme, re.DOTALL)
+    parts = re.match(r"# ([^\n]+)\n\n(.+?)\n\n!\[", readme, re.DOTALL)
     if not parts:
         raise ValueError("README.md: a title, what the study is about, then a picture are expected")
     return parts[1], parts[2]
