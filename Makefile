@@ -11,7 +11,7 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce claims claims-mutants bench test lint lock reference clean
+.PHONY: help setup reproduce claims claims-mutants site bench test test-site lint lock reference clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -41,6 +41,9 @@ claims: setup  ## judge the published claims by results/PROFILE (seconds; trains
 claims-mutants: setup  ## spoil predictions and published figures: every time a verdict must change
 	@$(PYTHON) -m lib mutants $(RESULTS)/$(PROFILE)
 
+site: setup  ## build the pages of results/PROFILE: results/PROFILE/site/index.html
+	@$(PYTHON) -m lib site $(PROFILE)
+
 bench: setup  ## measure the engine beside a plain training: results/bench.json
 	@$(PYTHON) -m lib bench --out $(RESULTS)/bench.json
 
@@ -48,7 +51,10 @@ bench: setup  ## measure the engine beside a plain training: results/bench.json
 test: setup  ## run the test suite and the smoke notebooks
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	  COMPENDIUM_RESULTS=$$folder COMPENDIUM_HEADLESS=1 $(PYTHON) -m pytest \
-	  --nbval-lax --nbval-current-env tests $(sort $(wildcard results/reference/smoke/*.ipynb))
+	  --nbval-lax --nbval-current-env --ignore tests/site tests $(sort $(wildcard results/reference/smoke/*.ipynb))
+
+test-site: setup  ## test the site in a browser (Chromium), built of the kept smoke results
+	@$(PYTHON) -m pytest tests/site
 
 lint: setup  ## check style and format
 	$(PYTHON) -m ruff check .

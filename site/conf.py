@@ -20,6 +20,8 @@ nb_ipywidgets_js = {}  # they would come from another server
 nb_merge_streams = True
 myst_enable_extensions = ["colon_fence"]
 
+autodoc_inherit_docstrings = False
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 default_role = "code"
@@ -27,12 +29,15 @@ napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 
+viewcode_follow_imported_members = False
+html_domain_indices = False
 html_theme = "sphinx_book_theme"
 html_title = f"{project}: {FACTS['profile']}"
 html_static_path = [str(HERE / "static")]
 html_css_files = ["site.css"]
 html_js_files = [("claims.js", {"defer": "defer"})]
 html_extra_path = [str(SOURCE.parent / "beside")]
+html_show_search_summary = False  # it is fetched, which a browser refuses for files
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
@@ -42,6 +47,7 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "navbar_persistent": [],
+    "max_navbar_depth": 1,
     "pygments_light_style": "a11y-high-contrast-light",
 }
 

@@ -45,6 +45,11 @@ class Picture:
         """Its place in the page of its notebook."""
         return f"figure-{self.name.replace('_', '-')}"
 
+    @property
+    def entry(self) -> str:
+        """Its place in the index of figures."""
+        return f"index-{self.notebook.replace('_', '-')}-{self.anchor}"
+
     def alt(self, images: str) -> str:
         """What stands for it where it is not seen; ``images`` says what it was drawn from."""
         return (

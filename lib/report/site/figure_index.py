@@ -72,7 +72,7 @@ def _entry(run: SiteRun, picture: Picture) -> str:
         f'alt="{escaped(picture.alt(run.images))}"></a></figure>'
     )
     lines = [
-        f"({picture.notebook}-{picture.anchor})=",
+        f"({picture.entry})=",
         f"### {picture.title}",
         "",
         shown,

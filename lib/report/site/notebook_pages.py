@@ -92,7 +92,7 @@ def _figure(picture: Picture, images: str, width: int | None) -> str:
     across = f' style="width: {width}px"' if width else ""
     place = f"../pictures/{picture.notebook}/{picture.name}.png"
     more = (
-        f' <a href="../figures.html#{picture.notebook}-{picture.anchor}">Where it comes from'
+        f' <a href="../figures.html#{picture.entry}">Where it comes from'
         f'<span class="unseen">: {escaped(picture.title)}</span></a>'
     )
     return (
