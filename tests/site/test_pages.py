@@ -129,9 +129,11 @@ def test_pages_are_accessible_and_as_wide_as_the_screen(path, size, look):
 
 
 def test_every_page_fits_a_phone(look, pages, site):
-    page = look("index.html", PHONE)
+    page = look("index.html", PHONE, java_script_enabled=False)
     wide = []
     for path in pages:
+        if site / "_modules" in path.parents:  # source scrolls in its frame; one is looked at above
+            continue
         page.goto(path.as_uri(), wait_until="domcontentloaded")
         if page.evaluate("document.documentElement.scrollWidth") > PHONE["width"]:
             wide.append(path.relative_to(site).as_posix())
@@ -212,6 +214,8 @@ def test_the_keyboard_can_be_followed(look):
             " return [e.outerHTML.slice(0, 120), s.outlineStyle, parseFloat(s.outlineWidth),"
             " s.boxShadow] }"
         )
+        if focus[0].startswith("<body"):  # past the last element, before the first
+            continue
         seen.add(focus[0])
         assert (focus[1] != "none" and focus[2] >= 1) or focus[3] != "none", focus
     assert len(seen) > 15
