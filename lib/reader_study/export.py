@@ -60,7 +60,9 @@ def export_answers(folder: str | Path, out: str | Path, key: str | Path | None =
         raise InputError(f"{out}: in the way. Choose another --out.")
     table = answer_table(study, key)
     if table.empty:
-        raise InputError(f"{study.folder}: nobody has answered yet.")
+        raise InputError(
+            f"{study.folder}: nobody has answered yet. Let a reader judge some images."
+        )
     write_atomically(out, table.to_csv(index=False).encode())
     return len(table)
 

@@ -118,7 +118,9 @@ def _open_run(results: Path) -> tuple[Dataset, dict[str, Bundle]]:
     bundles = {bundle.arm: bundle for bundle in map(load_bundle, weights)
                if bundle.domain == params.target_domain}  # fmt: skip
     if not bundles:
-        raise InputError(f"{results}: no translator of {params.target_domain} in */models.")
+        raise InputError(
+            f"{results}: no translator of {params.target_domain} in */models. Run the profile anew."
+        )
     return dataset, bundles
 
 
