@@ -66,8 +66,8 @@ test: setup  ## run the test suite and the smoke notebooks
 	  COMPENDIUM_RESULTS=$$folder COMPENDIUM_HEADLESS=1 $(PYTHON) -m pytest \
 	  --nbval-lax --nbval-current-env --ignore tests/site tests $(sort $(wildcard results/reference/smoke/*.ipynb))
 
-test-site: setup  ## test the site in a browser (Chromium), built of the kept smoke results
-	@$(PYTHON) -m pytest tests/site
+test-site: setup  ## test site, widgets and reader study in a browser (Chromium)
+	@$(PYTHON) -m pytest tests/site tests/browser
 
 lint: setup  ## check style and format
 	$(PYTHON) -m ruff check .
