@@ -64,10 +64,11 @@ bench: setup  ## measure the engine beside a plain training: results/bench.json 
 test: setup  ## run the test suite and the smoke notebooks
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	  COMPENDIUM_RESULTS=$$folder COMPENDIUM_HEADLESS=1 $(PYTHON) -m pytest \
-	  --nbval-lax --nbval-current-env --ignore tests/site tests $(sort $(wildcard results/reference/smoke/*.ipynb))
+	  --nbval-lax --nbval-current-env --ignore tests/browser tests \
+	  $(sort $(wildcard results/reference/smoke/*.ipynb))
 
 test-site: setup  ## test site, widgets and reader study in a browser (Chromium)
-	@$(PYTHON) -m pytest tests/site tests/browser
+	@$(PYTHON) -m pytest tests/browser
 
 lint: setup  ## check style and format
 	$(PYTHON) -m ruff check .

@@ -1,4 +1,4 @@
-"""The site, built once of the kept smoke results, and a browser to look at it."""
+"""A browser, and the site, built once of the kept smoke results."""
 
 import os
 import shutil
