@@ -1,4 +1,4 @@
-"""What the site's pages are made of; the built pages are tested in tests/site."""
+"""What the site's pages are made of; the built pages are tested in tests/browser."""
 
 import base64
 import hashlib
