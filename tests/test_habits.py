@@ -48,17 +48,26 @@ def parsed(monkeypatch):
     return parsed
 
 
+def examples(parser, words=()):
+    """Words of every public command, the last of a nested one, and its epilog."""
+    nested = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    for commands in nested:
+        for choice in commands._choices_actions:
+            if "Snakemake" not in choice.help:
+                yield from examples(commands.choices[choice.dest], (*words, choice.dest))
+    if not nested:
+        yield words, parser.epilog or ""
+
+
 def test_every_command_shows_an_example_that_it_understands(parsed):
     _, parser = parsed(["readme"])
-    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    public = {choice.dest for choice in commands._choices_actions if "Snakemake" not in choice.help}
-    assert {"audit", "translate", "train", "claims", "crate"} <= public
-    for name in sorted(public):
-        epilog = commands.choices[name].epilog or ""
-        assert epilog.startswith("example: "), f"{name} --help shows no example"
+    shown = dict(examples(parser))
+    assert {("audit",), ("translate",), ("train",), ("claims",), ("crate",)} <= set(shown)
+    for words, epilog in shown.items():
+        assert epilog.startswith("example: "), f"{' '.join(words)} --help shows no example"
         command = shlex.split(epilog.removeprefix("example: ").split(";")[0])
         start = command.index("lib") + 1
-        assert command[start - 2 : start + 1] == ["-m", "lib", name]
+        assert command[start - 2 : start + len(words)] == ["-m", "lib", *words]
         options, _ = parsed(command[start:])
         assert callable(options.command)
 
@@ -157,8 +166,8 @@ def _text(node: ast.expr) -> str | None:
 
 # What a next step begins with; what is there instead; or a sentence that is filled in.
 VERBS = """add ask bring check choose clear convert copy correct divide export finish free give
-install judge leave let list load make move name predict put raise read rename remove rephotograph
-restore run save see select set skip split state take unpack use wait write"""
+install judge leave let list load make move name pack predict put raise read rename remove
+rephotograph restore run save see select set skip split state take unpack use wait write"""
 REMEDY = re.compile(
     rf"(?:[.;:,] |\bor )(?:{'|'.join(VERBS.split())})\b|it has:|it keeps:|it holds:|there are\b|"
     r"lie in|beside it:|wanted:|it needs|[.:] \{\}$",

@@ -60,9 +60,7 @@ def export_answers(folder: str | Path, out: str | Path, key: str | Path | None =
         raise InputError(f"{out}: in the way. Choose another --out.")
     table = answer_table(study, key)
     if table.empty:
-        raise InputError(
-            f"{study.folder}: nobody has answered yet. Let a reader judge some images."
-        )
+        raise InputError(f"{study.folder}: nobody has answered yet. Let a reader judge some first.")
     write_atomically(out, table.to_csv(index=False).encode())
     return len(table)
 

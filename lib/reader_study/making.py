@@ -119,7 +119,8 @@ def _open_run(results: Path) -> tuple[Dataset, dict[str, Bundle]]:
                if bundle.domain == params.target_domain}  # fmt: skip
     if not bundles:
         raise InputError(
-            f"{results}: no translator of {params.target_domain} in */models. Run the profile anew."
+            f"{results}: no translator of {params.target_domain} in */models. Run: make reproduce "
+            f"PROFILE={results.name}"
         )
     return dataset, bundles
 
