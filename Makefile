@@ -11,8 +11,8 @@ PYTHON := .venv/bin/python
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce claims claims-mutants crate workshop explore bench test lint lock reference
-.PHONY: clean
+.PHONY: help setup reproduce claims claims-mutants crate site workshop explore bench test test-site
+.PHONY: lint lock reference clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -42,6 +42,9 @@ claims: setup  ## judge the published claims by results/PROFILE (seconds; trains
 claims-mutants: setup  ## spoil predictions and published figures: every time a verdict must change
 	@$(PYTHON) -m lib mutants $(RESULTS)/$(PROFILE)
 
+site: setup  ## build the pages of results/PROFILE: results/PROFILE/site/index.html
+	@$(PYTHON) -m lib site $(PROFILE)
+
 crate: setup  ## describe results/PROFILE as an RO-Crate: ro-crate-metadata.json in it
 	@$(PYTHON) -m lib crate $(RESULTS)/$(PROFILE)
 
@@ -61,7 +64,11 @@ bench: setup  ## measure the engine beside a plain training: results/bench.json 
 test: setup  ## run the test suite and the smoke notebooks
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	  COMPENDIUM_RESULTS=$$folder COMPENDIUM_HEADLESS=1 $(PYTHON) -m pytest \
-	  --nbval-lax --nbval-current-env tests $(sort $(wildcard results/reference/smoke/*.ipynb))
+	  --nbval-lax --nbval-current-env --ignore tests/browser tests \
+	  $(sort $(wildcard results/reference/smoke/*.ipynb))
+
+test-site: setup  ## test site, widgets and reader study in a browser (Chromium)
+	@$(PYTHON) -m pytest tests/browser
 
 lint: setup  ## check style and format
 	$(PYTHON) -m ruff check .

@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_keep(commands)
     _add_readme(commands)
     _add_workshop(commands)
+    _add_site(commands)
     options = vars(parser.parse_args(arguments))
     command = options.pop("command")
     try:
@@ -233,6 +234,22 @@ def _add_workshop(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--profile", required=True, help="a profile that has been run")
     parser.add_argument("--force", action="store_true", help="write over a workshop that is there")
+    parser.set_defaults(command=run)
+
+
+def _add_site(commands: argparse._SubParsersAction) -> None:
+    def run(results: str) -> None:
+        from lib.report.site.build import SiteError, build_site
+
+        try:
+            print(f"written: {build_site(results)}/index.html")
+        except SiteError as error:
+            sys.exit(f"error: {error}")
+
+    parser = commands.add_parser(
+        "site", help="build the pages of a run: notebooks, figures, claims and the library"
+    )
+    parser.add_argument("results", help="a profile, or a folder of results with a slash in it")
     parser.set_defaults(command=run)
 
 

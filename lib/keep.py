@@ -16,6 +16,7 @@ from lib.keys import file_digest
 from lib.manifest import MANIFEST
 from lib.params import InputError
 from lib.progress import progress
+from lib.report.notebook_pictures import ORIGINAL, digest_of, png_of
 from lib.results import PACKED, file_digests, replace_folder, write_atomically
 
 CLAIMS = ("claims.json", "claims.md")  # judged after the manifest was written
@@ -79,9 +80,12 @@ def _kept(path: Path, content: bytes) -> tuple[Path, bytes]:
 def _with_small_pictures(notebook: bytes) -> bytes:
     read = nbformat.reads(notebook.decode(), as_version=4)
     outputs = [output for cell in read.cells for output in cell.get("outputs", [])]
-    for data in (output["data"] for output in outputs if "image/png" in output.get("data", {})):
-        png = small_picture(base64.b64decode(data["image/png"]))
-        data["image/png"] = base64.b64encode(png).decode()
+    for output in outputs:
+        digest = digest_of(output)
+        if digest:
+            output["metadata"].setdefault("image/png", {})[ORIGINAL] = digest
+            png = small_picture(png_of(output))
+            output["data"]["image/png"] = base64.b64encode(png).decode()
     return nbformat.writes(read).encode()
 
 

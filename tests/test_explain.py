@@ -1,5 +1,6 @@
 """The trail of a figure."""
 
+import base64
 import json
 
 import pytest
@@ -20,8 +21,11 @@ def figure(tmp_path):
         for path in place.rglob("*.*")
         if path.is_file()
     }
+    shown = dict(data={"image/png": base64.b64encode(b"figures/roc_ed1.png").decode()})
+    cells = [dict(execution_count=6, outputs=[]), dict(execution_count=7, outputs=[shown])]
+    place.with_suffix(".ipynb").write_text(json.dumps(dict(cells=cells)))
     record = dict(
-        files=files, figures={"roc_ed1": 7}, store=["translators/abc.safetensors", "stacks/x.csv"],
+        files=files, figures={"roc_ed1": 8}, store=["translators/abc.safetensors", "stacks/x.csv"],
         parents={"03_cyclegan_texture": "f" * 64},
         parameters=dict(profile="quick", data_kind="phantom"),
         seed=0, commit="c0ffee", lock="a" * 64, device="CPU", seconds=1.5,
@@ -58,3 +62,10 @@ def test_a_notebook_without_predictions_and_weights_has_a_trail_too(figure):
     path.write_text(json.dumps(record | dict(store=[], parents={})))
     trail = dict(line.split(maxsplit=1) for line in explain(figure).splitlines())
     assert {trail[part] for part in ("predictions", "weights", "after")} == {"none"}
+
+
+def test_the_cell_is_the_one_that_shows_the_figure(figure):
+    notebook = figure.parent.parent.with_suffix(".ipynb")
+    assert "04_evaluation.ipynb, cell [7]" in explain(figure)
+    notebook.unlink()
+    assert "cell [" not in explain(figure)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.report.claims import ClaimBook, load_claims, part_of
+from lib.report.claims import Claim, ClaimBook, load_claims, part_of
 from lib.report.consistency import VERDICTS, Verdict
 from lib.report.evidence import Evidence, evidence_of, read_evidence
 from lib.report.judgement import judge
@@ -71,9 +71,10 @@ def page(book: ClaimBook, evidence: Evidence, verdicts: Sequence[Verdict]) -> st
     return "\n".join(lines) + "\n"
 
 
-def _row(claim, verdict: Verdict) -> dict[str, str]:
+def claim_cells(claim: Claim, verdict: Verdict) -> dict[str, str]:
+    """What a table says of one verdict, by column, as plain text."""
     return {
-        "claim": f"`{claim.id}`",
+        "claim": claim.id,
         "what": claim.what,
         "where": claim.where,
         "published": verdict.published + _limits(verdict.low, verdict.high),
@@ -82,9 +83,14 @@ def _row(claim, verdict: Verdict) -> dict[str, str]:
         + (f", n {verdict.n}" if verdict.n else "")
         + (f", {verdict.seeds} seeds" if (verdict.seeds or 1) > 1 else ""),
         "rung": verdict.rung,
-        "verdict": f"**{verdict.verdict}**",
+        "verdict": verdict.verdict,
         "why": verdict.why,
     }
+
+
+def _row(claim: Claim, verdict: Verdict) -> dict[str, str]:
+    cells = claim_cells(claim, verdict)
+    return cells | {"claim": f"`{claim.id}`", "verdict": f"**{verdict.verdict}**"}
 
 
 def _number(value: float | None) -> str:

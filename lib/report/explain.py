@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lib.keys import file_digest
 from lib.params import InputError
+from lib.report.notebook_pictures import cell_numbers
 from lib.results import RECORD
 
 
@@ -27,21 +28,30 @@ def explain(figure: str | Path) -> str:
             f"{figure}: not a figure of a run: no {RECORD} two folders above it. Give one of "
             "results/PROFILE/NOTEBOOK/figures."
         )
-    record = json.loads((place / RECORD).read_text())
-    files = record["files"]
-    name = f"figures/{figure.name}"
-    if files.get(name) != file_digest(figure):
+    if _files(place).get(f"figures/{figure.name}") != file_digest(figure):
         raise InputError(
             f"{figure}: not the file that the run wrote (its SHA-256 differs from {RECORD}). "
             f"Run the notebook {place.name} again."
         )
+    return trail(place, figure.name)
+
+
+def trail(place: Path, figure: str) -> str:
+    """The trail of a figure by file name, from the record in ``place`` alone.
+
+    The figure itself need not be there: of kept results the notebook shows it.
+    """
+    record = json.loads((place / RECORD).read_text())
+    files = record["files"]
+    name, stem = f"figures/{figure}", Path(figure).stem
     manifest = place.parent / "manifest.json"
     data = json.loads(manifest.read_text())["data"] if manifest.is_file() else "see run.json"
-    cell = record["figures"].get(figure.stem)
+    shown = cell_numbers(place.parent / f"{place.name}.ipynb")
+    cell = shown.get(files[f"figures/{stem}.png"])
     predictions = [key for key in files if key.startswith("predictions/")]
     lines = [
         f"figure      {name}  sha256 {files[name][:12]}",
-        f"drawn from  figures/{figure.stem}.csv  sha256 {files[f'figures/{figure.stem}.csv'][:12]}",
+        f"drawn from  figures/{stem}.csv  sha256 {files[f'figures/{stem}.csv'][:12]}",
         f"drawn by    {place.name}.ipynb" + (f", cell [{cell}]" if cell else ""),
         *_each("predictions", [f"{key}  sha256 {files[key][:12]}" for key in predictions]),
         *_each("weights", [key for key in record["store"] if _is_weights(key)]),
@@ -53,6 +63,10 @@ def explain(figure: str | Path) -> str:
         f"device      {record['device']}, {record['seconds']} s",
     ]
     return "\n".join(lines)
+
+
+def _files(place: Path) -> dict[str, str]:
+    return json.loads((place / RECORD).read_text())["files"]
 
 
 def _is_weights(key: str) -> bool:

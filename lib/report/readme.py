@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import pandas as pd
 
 from lib.params import load_params
 from lib.paths import ROOT
+from lib.report.bench_text import growth_text, speed_text
 from lib.report.claims_report import markdown_table, summary
 from lib.report.consistency import Verdict
 from lib.report.style import arm_name
@@ -16,9 +19,12 @@ from lib.report.verdicts import control_verdict, seeds_verdict
 from lib.results import Finished
 
 REFERENCE = ROOT / "results" / "reference"
+BENCH = REFERENCE / "bench" / "bench.json"
 PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
 PAGES = (ROOT / "README.md", ROOT / "docs" / "own_devices.md")
-BLOCK = re.compile(r"<!-- (results|seeds|claims|own_devices) -->\n.*?<!-- /\1 -->", re.DOTALL)
+BLOCK = re.compile(
+    r"<!-- (results|seeds|claims|own_devices|bench|growth) -->\n.*?<!-- /\1 -->", re.DOTALL
+)
 
 
 def results_table() -> str:
@@ -37,23 +43,27 @@ def results_table() -> str:
             continue
         params = load_params(ROOT / "params" / f"{profile}.yaml")
         metrics = json.loads(kept.read_text())
-        for grey in (name for name in metrics if name.endswith(".grey.auc")):
-            start = grey.removesuffix("grey.auc")
-            domain = start.split(".")[1]
+        for domain, arm, auc, balanced in compared_arms(metrics):
             simulated = params.second_target_optics and domain == params.targets[1].lower()
             words = f"{profile}: **{'semi-synthetic' if simulated else kind}**"
-            for name in metrics:
-                if not name.startswith(start) or not name.endswith(".auc"):
-                    continue
-                arm = name.removeprefix(start).removesuffix(".auc")
-                auc, balanced = metrics[name], metrics[f"{start}{arm}.balanced_accuracy"]
-                cells = [words, domain, arm_name(arm), _cell(auc), _cell(balanced)]
-                cells += [auc["n"], auc["seeds"]]
-                lines.append(f"| {' | '.join(map(str, cells))} |")
+            cells = [words, domain, arm_name(arm), interval_text(auc), interval_text(balanced)]
+            cells += [auc["n"], auc["seeds"]]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(metric: dict) -> str:
+def compared_arms(metrics: Mapping[str, dict]) -> Iterator[tuple[str, str, dict, dict]]:
+    """Domain, arm, AUC and balanced accuracy of every arm, wherever grey images were judged."""
+    for grey in (name for name in metrics if name.endswith(".grey.auc")):
+        start = grey.removesuffix("grey.auc")
+        for name, auc in metrics.items():
+            if name.startswith(start) and name.endswith(".auc"):
+                arm = name.removeprefix(start).removesuffix(".auc")
+                yield start.split(".")[1], arm, auc, metrics[f"{start}{arm}.balanced_accuracy"]
+
+
+def interval_text(metric: Mapping[str, float]) -> str:
+    """A metric with its interval, three digits."""
     return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
 
 
@@ -103,9 +113,8 @@ def own_devices_text() -> str:
         frozen = table[table["protocol"] == "frozen"].set_index(["arm", "metric"])
         for arm in frozen.index.unique("arm"):
             metrics = [frozen.loc[(arm, metric)] for metric in ("balanced_accuracy", "auc")]
-            lines.append(
-                f"| {arm_name(arm)} | {' | '.join(map(_cell, metrics))} | {metrics[0]['n']} |"
-            )
+            cells = [arm_name(arm), *map(interval_text, metrics), str(metrics[0]["n"])]
+            lines.append(f"| {' | '.join(cells)} |")
         found = finished.table("differences")
         lines += ["", control_verdict(found, table, "cyclegan_texture"), ""]
     lines.append(
@@ -118,8 +127,9 @@ def own_devices_text() -> str:
 def filled(text: str) -> str:
     """A text with its generated blocks replaced."""
     tables = dict(
-        results=results_table, seeds=seeds_text, claims=claims_table, own_devices=own_devices_text
-    )
+        results=results_table, seeds=seeds_text, claims=claims_table, own_devices=own_devices_text,
+        bench=partial(speed_text, BENCH), growth=partial(growth_text, BENCH),
+    )  # fmt: skip
     return BLOCK.sub(
         lambda found: f"<!-- {found[1]} -->\n{tables[found[1]]()}<!-- /{found[1]} -->", text
     )

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,30 +11,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 from lib.paths import ROOT
 from lib.reader_study.answers import AnswerFile
 from lib.reader_study.study import open_study
 
 PATIENCE = 120_000  # ms for a kernel to start on a busy machine
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 KILLED_AFTER = 17
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium; skipped where there is none, unless COMPENDIUM_BROWSER is "required"."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        words = f"no browser: none of {', '.join(NAMES)} is installed"
-        if os.environ.get("COMPENDIUM_BROWSER") == "required":
-            pytest.fail(words)
-        pytest.skip(words)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

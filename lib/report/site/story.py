@@ -1,0 +1,155 @@
+"""The first page: what the study asks, and what this run found, written from its tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from lib.paths import ROOT
+from lib.report.consistency import Verdict
+from lib.report.readme import compared_arms, interval_text
+from lib.report.site.cells import Picture
+from lib.report.site.claims_table import counts
+from lib.report.site.markup import escaped, table
+from lib.report.site.run import SiteRun
+from lib.report.style import arm_name
+from lib.report.verdicts import control_verdict, seeds_verdict
+
+SHEET = "images_"  # figures of this name show every arm's images of a domain
+
+
+def story(
+    run: SiteRun, titles: Mapping[str, str], questions: Mapping[str, str],
+    found: Mapping[str, Sequence[Picture]],
+) -> str:  # fmt: skip
+    """The page, as MyST Markdown.
+
+    Parameters
+    ----------
+    titles, questions, found
+        Title, question and pictures of every notebook, by its name.
+    """
+    title, lead = lead_of((ROOT / "README.md").read_text())
+    asked = [f"- [{titles[name]}](notebooks/{name}): {questions[name]}" for name in titles]
+    verdicts = [Verdict(**fields) for fields in run.verdicts()]
+    return "\n".join(
+        [
+            f"# {title}",
+            "",
+            _notice(run),
+            "",
+            lead,
+            "",
+            *_sheet(run, found),
+            "## What is asked",
+            "",
+            *asked,
+            "",
+            "## What this run found",
+            "",
+            f"Profile {run.profile}, {run.images}. The threshold is frozen on validation images of "
+            "the source domain; translators never saw the evaluated images. Intervals are 95 %.",
+            "",
+            *_findings(run, titles),
+            "### Every arm",
+            "",
+            _arms(run),
+            "",
+            "## What it says of the published claims",
+            "",
+            counts(verdicts),
+            "",
+            "Every claim, with its verdict and the reason, stands in the {doc}`table of claims "
+            "</claims>`; every picture, with where it comes from, in the {doc}`index of figures "
+            "</figures>`; the code behind both in {doc}`the library </library/index>`.",
+            "",
+            _contents(titles),
+        ]
+    )
+
+
+def lead_of(readme: str) -> tuple[str, str]:
+    """Title of the README and what it says before its first picture, as Markdown.
+
+    Raises
+    ------
+    ValueError
+        It does not begin with a title, paragraphs and a picture.
+    """
+    parts = re.match(r"# ([^\n]+)\n\n(.+?)\n\n!\[", readme, re.DOTALL)
+    if not parts:
+        raise ValueError("README.md: a title, what the study is about, then a picture are expected")
+    return parts[1], parts[2]
+
+
+def _notice(run: SiteRun) -> str:
+    header = (ROOT / "params" / f"{run.profile}.yaml").read_text().split("\nprofile:")[0]
+    words = " ".join(line.lstrip("# ") for line in header.splitlines())
+    what = (
+        "All images of this run are synthetic: phantom embryos in simulated devices. The results "
+        "say what the method does where the truth is known, are no evidence about real embryos and "
+        "not comparable with published figures."
+        if run.synthetic
+        else f"This run is on {run.images}. They may not be yours to publish, and these pages show "
+        "them."
+    )
+    return f":::{{important}}\n{what}\n\nThe profile says of itself: *{words}*\n:::"
+
+
+def _sheet(run: SiteRun, found: Mapping[str, Sequence[Picture]]) -> list[str]:
+    for name, pictures in found.items():
+        for picture in pictures:
+            if picture.name.startswith(SHEET):
+                place = f"notebooks/{name}.html#{picture.anchor}"
+                image = f"pictures/{name}/{picture.name}.png"
+                return [
+                    f'<figure class="drawn"><a href="{place}"><img src="{image}" '
+                    f'alt="{escaped(picture.alt(run.images))}"></a><figcaption>Images of the '
+                    f"hold-out under every arm, not chosen: {escaped(run.images)}."
+                    "</figcaption></figure>",
+                    "",
+                ]
+    return []
+
+
+def _findings(run: SiteRun, titles: Mapping[str, str]) -> Iterator[str]:
+    for name in titles:
+        tables = run.folder / name / "tables"
+        if not (tables / "differences.csv").is_file():
+            continue
+        found = pd.read_csv(tables / "differences.csv")
+        comparison = pd.read_csv(tables / "table_2.csv")
+        (arm,) = set(comparison["arm"]) - set(found["arm"])  # the one the others are held against
+        yield f"### {comparison['domain'].iloc[0]}: {arm_name(arm)} against every other arm\n"
+        yield f"From [{titles[name]}](notebooks/{name}), one training.\n"
+        yield control_verdict(found, comparison, arm) + "\n"
+        if (tables / "seed_differences.csv").is_file():
+            yield "From several trainings, differences paired by image and seed:\n"
+            yield seeds_verdict(pd.read_csv(tables / "seed_differences.csv")) + "\n"
+
+
+def _arms(run: SiteRun) -> str:
+    rows = [
+        [
+            escaped(domain.upper() if run.synthetic else domain),
+            escaped(arm_name(arm)),
+            interval_text(auc),
+            interval_text(balanced),
+            str(auc["n"]),
+            str(auc["seeds"]),
+        ]
+        for domain, arm, auc, balanced in compared_arms(run.metrics())
+    ]
+    columns = ["images of", "arm", "AUC", "balanced accuracy", "n", "trainings"]
+    return table(columns, rows, f"Every arm, {run.images}")
+
+
+def _contents(titles: Mapping[str, str]) -> str:
+    def tree(caption: str, pages: Sequence[str]) -> str:
+        listed = "\n".join(pages)
+        return f"```{{toctree}}\n:caption: {caption}\n:hidden:\n\n{listed}\n```\n"
+
+    notebooks = [f"notebooks/{name}" for name in titles]
+    return tree("Notebooks", notebooks) + tree("Reference", ["claims", "figures", "library/index"])
