@@ -223,9 +223,13 @@ def test_real_images_are_never_called_synthetic(smoke):
     text = story(run, *rest)
     assert "All images of this run are synthetic" not in text
     assert "This run is on real images" in text
+    assert "translators never saw the evaluated images" in text
+    manifest["parameters"]["transductive"] = True
     manifest["parameters"]["second_target_optics"] = "ED1"
     path.write_text(json.dumps(manifest))
-    assert "semi-synthetic" in SiteRun.open(smoke).images
+    run, *rest = opened(smoke)
+    assert "semi-synthetic" in run.images
+    assert "translators saw the evaluated images" in story(run, *rest)
 
 
 def test_figures_are_handed_out_with_what_the_run_kept(smoke, tmp_path):

@@ -50,7 +50,8 @@ def story(
             "## What this run found",
             "",
             f"Profile {run.profile}, {run.images}. The threshold is frozen on validation images of "
-            "the source domain; translators never saw the evaluated images. Intervals are 95 %.",
+            f"the source domain; translators {'' if run.parameters['transductive'] else 'never '}"
+            "saw the evaluated images. Intervals are 95 %.",
             "",
             *_findings(run, titles),
             "### Every arm",
@@ -123,7 +124,10 @@ def _findings(run: SiteRun, titles: Mapping[str, str]) -> Iterator[str]:
         comparison = pd.read_csv(tables / "table_2.csv")
         (arm,) = set(comparison["arm"]) - set(found["arm"])  # the one the others are held against
         yield f"### {comparison['domain'].iloc[0]}: {arm_name(arm)} against every other arm\n"
-        yield f"From [{titles[name]}](notebooks/{name}), one training.\n"
+        yield (
+            f"From [{titles[name]}](notebooks/{name}), one training: the intervals carry the "
+            "choice of images, not that of seeds.\n"
+        )
         yield control_verdict(found, comparison, arm) + "\n"
         if (tables / "seed_differences.csv").is_file():
             yield "From several trainings, differences paired by image and seed:\n"
