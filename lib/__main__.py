@@ -230,7 +230,9 @@ def _add_workshop(commands: argparse._SubParsersAction) -> None:
         print(f"written: {write_workshop(profile, force)}")
 
     parser = commands.add_parser(
-        "workshop", help="write copies of the notebooks for a class, students' without solutions"
+        "workshop",
+        help="write copies of the notebooks for a class, students' without solutions",
+        epilog="example: python -m lib workshop --profile quick",
     )
     parser.add_argument("--profile", required=True, help="a profile that has been run")
     parser.add_argument("--force", action="store_true", help="write over a workshop that is there")
@@ -247,7 +249,9 @@ def _add_site(commands: argparse._SubParsersAction) -> None:
             sys.exit(f"error: {error}")
 
     parser = commands.add_parser(
-        "site", help="build the pages of a run: notebooks, figures, claims and the library"
+        "site",
+        help="build the pages of a run: notebooks, figures, claims and the library",
+        epilog="example: python -m lib site quick",
     )
     parser.add_argument("results", help="a profile, or a folder of results with a slash in it")
     parser.set_defaults(command=run)

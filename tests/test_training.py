@@ -9,7 +9,15 @@ import timm
 import torch
 
 from lib.models import texture
-from lib.models.classifier import build_network, check_networks, predict_logits, to_unit
+from lib.models.calibration import Calibration
+from lib.models.classifier import (
+    FoldEnsemble,
+    build_network,
+    check_networks,
+    predict_logits,
+    to_unit,
+)
+from lib.models.gate import Gate
 from lib.models.training import DivergedError, train_classifier
 from lib.models.translation import (
     linear_decay,
@@ -204,6 +212,18 @@ def test_translate_equals_one_image_at_a_time():
     single = torch.cat([translate(generator, image[None]) for image in stack])
     assert whole.dtype == torch.uint8
     assert (whole.int() - single.int()).abs().max() <= 1
+
+
+def test_a_network_that_has_predicted_still_carries_gradients():
+    """Texture losses are made of the classifier's features."""
+    stack, _ = blobs(4, 0)
+    network = build_network("test_resnet", 1, "").requires_grad_(False)
+    ensemble = FoldEnsemble([network], [Calibration(1.0, 0.0, 0.0, 0.5, 1.0)])
+    predict_logits(network, stack)
+    Gate.fit(ensemble, torch.cat([stack] * 4), np.arange(16) % 2).read(stack)
+    images = to_unit(stack).requires_grad_()
+    network.forward_features(images).sum().backward()
+    assert images.grad.abs().sum() > 0
 
 
 def test_unknown_network_is_named_with_near_ones():

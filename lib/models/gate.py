@@ -69,12 +69,13 @@ def _distances(features: Tensor, known: Tensor) -> Tensor:
     return torch.cdist(features, known).topk(NEIGHBOURS, largest=False)[0].mean(1)
 
 
-@torch.inference_mode()
 def _read(network: nn.Module, stack: Tensor) -> tuple[Tensor, Tensor]:
     """Pooled features (N, K) of a timm network, unit length, and its logits (N,), on the CPU."""
     features, logits = [], []
-    for images in prediction_batches(network, stack):
-        maps = network.forward_features(images)
-        features.append(network.forward_head(maps, pre_logits=True).flatten(1).float().cpu())
-        logits.append(network.forward_head(maps)[:, 0].float().cpu())
+    batches = prediction_batches(network, stack)
+    with torch.inference_mode():
+        for images in batches:
+            maps = network.forward_features(images)
+            features.append(network.forward_head(maps, pre_logits=True).flatten(1).float().cpu())
+            logits.append(network.forward_head(maps)[:, 0].float().cpu())
     return nn.functional.normalize(torch.cat(features)), torch.cat(logits)
