@@ -124,7 +124,8 @@ def prediction_batches(network: nn.Module, stack: Tensor, batch: int = 32) -> It
     gradient flows through.
     """
     # Channels last and small batches: twice as fast on a CPU, whose cache they fit.
-    network.eval().to(memory_format=torch.channels_last)
+    with torch.inference_mode(False):  # else its weights could serve no texture loss any more
+        network.eval().to(memory_format=torch.channels_last)
     device = next(network.parameters()).device
     return (
         to_unit(part.to(device)).contiguous(memory_format=torch.channels_last)
