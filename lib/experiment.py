@@ -16,7 +16,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-from IPython import get_ipython
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
@@ -73,7 +72,7 @@ class Run:
         self._partial = self._results / f".{notebook}.partial"
         self._metrics: dict[str, dict[str, float | int | None]] = {}
         self._parents: dict[str, str] = {}
-        self._figures: dict[str, int | None] = {}
+        self._figures: list[str] = []
         self._started = time.time()
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
@@ -81,8 +80,7 @@ class Run:
     def figure(self, figure: Figure, drawn: pd.DataFrame, name: str) -> None:
         """Keep a figure as PNG and SVG with the table it was drawn from, show it, close it."""
         stem = self._path("figures", name)
-        shell = get_ipython()
-        self._figures[name] = shell.execution_count if shell else None
+        self._figures.append(name)
         stem.parent.mkdir(exist_ok=True)
         picture = save_figure(figure, drawn, stem)[0]
         display(Image(picture.read_bytes(), width=round(figure.get_figwidth() * SCREEN_DPI)))
@@ -160,7 +158,7 @@ class Run:
             "seconds": round(time.time() - self._started, 1),
             "parents": dict(sorted(self._parents.items())),
             "store": sorted(self.store.used),
-            "figures": self._figures,  # the cell that drew each
+            "figures": self._figures,
             "files": file_digests(self._partial),
         }
         write_atomically(self._partial / RECORD, (json.dumps(record, indent=1) + "\n").encode())

@@ -25,7 +25,7 @@ def figure(tmp_path):
     cells = [dict(execution_count=6, outputs=[]), dict(execution_count=7, outputs=[shown])]
     place.with_suffix(".ipynb").write_text(json.dumps(dict(cells=cells)))
     record = dict(
-        files=files, figures={"roc_ed1": 8}, store=["translators/abc.safetensors", "stacks/x.csv"],
+        files=files, figures=["roc_ed1"], store=["translators/abc.safetensors", "stacks/x.csv"],
         parents={"03_cyclegan_texture": "f" * 64},
         parameters=dict(profile="quick", data_kind="phantom"),
         seed=0, commit="c0ffee", lock="a" * 64, device="CPU", seconds=1.5,

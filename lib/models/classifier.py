@@ -118,11 +118,7 @@ def predict_logits(network: nn.Module, stack: Tensor) -> np.ndarray:
 
 
 def prediction_batches(network: nn.Module, stack: Tensor, batch: int = 32) -> Iterator[Tensor]:
-    """Batches in [-1, 1] on the network's device, which is put in evaluation mode.
-
-    Call it outside of inference mode, where the network's weights would become tensors that no
-    gradient flows through.
-    """
+    """Batches in [-1, 1] on the network's device; the network is put in evaluation mode."""
     # Channels last and small batches: twice as fast on a CPU, whose cache they fit.
     with torch.inference_mode(False):  # else its weights could serve no texture loss any more
         network.eval().to(memory_format=torch.channels_last)
