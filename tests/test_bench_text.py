@@ -55,5 +55,5 @@ def test_speed_precision_and_quality_are_told_with_their_machine(bench):
 
 def test_a_million_images_are_counted_at_the_rate_of_the_largest(bench):
     text = growth_text(bench)
-    assert "| decode into a stack | 1000 | 10.0 | 100 | 4 |" in text
+    assert "| decode into a stack | 1000 | 10.00 | 100 | 4 |" in text
     assert "decode into a stack 2 h 46 min" in text

@@ -166,7 +166,11 @@ def test_kept_results_stay_small(profile):
     assert long == [], "not made by `python -m lib keep`"
 
 
-@pytest.mark.parametrize("folder", sorted(REFERENCE.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "folder",
+    [path.parent for path in sorted(REFERENCE.glob("*/metrics.json"))],
+    ids=lambda path: path.name,
+)
 def test_manifests_of_kept_results_are_true(folder):
     files = json.loads((folder / "manifest.json").read_text())["files"]
     assert {name: file_digest(folder / name) for name in files} == files
