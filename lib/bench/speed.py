@@ -192,8 +192,7 @@ def translation() -> list[tuple]:
                 image = to_grey(decode(path))
                 small = torch.from_numpy(fit(image, params.image_size, params.fit))[None, None]
                 made = translate(bundle.generator, small)
-                bundle.gate.classifier.fold_scores(made)
-                bundle.gate.score(made)
+                bundle.gate.read(made)
                 large = fit(made[0, 0].numpy(), image.shape[0], "pad")
                 Image.fromarray(large).save(out / path.name)
 

@@ -32,7 +32,6 @@ class _Member:
 
     name: str
     kind: str
-    size: int
     handle: tarfile.TarInfo | zipfile.ZipInfo
 
 
@@ -58,7 +57,7 @@ def unpack(archive: str | Path, folder: str | Path) -> int:
     try:
         with closing(_open(archive)) as opened:
             members = [_checked(member, archive) for member in _members(opened)]
-            _check_size(members, archive)
+            _check_names(members, archive)
             partial.mkdir(parents=True)
             left = LARGEST
             for member in progress(members, label="files"):
@@ -92,11 +91,11 @@ def _members(opened: _Archive) -> Iterator[_Member]:
             mode = info.external_attr >> 16  # of Unix; 0 where the archive has none
             plain = stat.S_ISREG(mode) or stat.S_ISDIR(mode) or not stat.S_IFMT(mode)
             kind = ("folder" if info.is_dir() else "file") if plain else "link or device"
-            yield _Member(info.filename, kind, info.file_size, info)
+            yield _Member(info.filename, kind, info)
         return
     for entry in opened:
         kind = "file" if entry.isreg() else "folder" if entry.isdir() else "link or device"
-        yield _Member(entry.name, kind, entry.size, entry)
+        yield _Member(entry.name, kind, entry)
 
 
 def _checked(member: _Member, archive: Path) -> _Member:
@@ -112,7 +111,7 @@ def _checked(member: _Member, archive: Path) -> _Member:
     return member
 
 
-def _check_size(members: list[_Member], archive: Path) -> None:
+def _check_names(members: list[_Member], archive: Path) -> None:
     if len(members) > MOST:
         raise InputError(f"{archive}: {len(members)} members, at most {MOST}. Split it.")
     names = [PurePosixPath(member.name) for member in members if member.kind == "file"]
