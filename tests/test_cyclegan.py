@@ -6,10 +6,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from lib.models.cyclegan import (
+    ClosingConvolution,
     CycleGAN,
     Generator,
     ImagePool,
-    PackedConvolution,
+    OpeningConvolution,
     PatchDiscriminator,
     ResizeConvolution,
     adversarial_loss,
@@ -105,27 +106,26 @@ def test_resize_convolution_is_resize_then_convolution(padding):
 def test_batched_passes_equal_separate_ones():
     torch.manual_seed(0)
     networks = CycleGAN(Params(**SMALL)).double()
-    target, source = torch.rand(2, 1, 16, 16).double(), torch.rand(2, 1, 16, 16).double()
-    images = networks.translate_both(target, source)
-    torch.testing.assert_close(images["fake_source"], networks.to_source(target))
-    torch.testing.assert_close(images["same_source"], networks.to_source(source))
-    torch.testing.assert_close(images["fake_target"], networks.to_target(source))
-    torch.testing.assert_close(images["same_target"], networks.to_target(target))
-    cycled = networks.to_target(networks.to_source(target))
-    torch.testing.assert_close(images["cycled_target"], cycled)
+    real, native = torch.rand(2, 1, 16, 16).double(), torch.rand(2, 1, 16, 16).double()
+    to_source, to_target = networks.directions
+    for direction, there, back, judge in (
+        (to_source, networks.to_source, networks.to_target, networks.judge_source),
+        (to_target, networks.to_target, networks.to_source, networks.judge_target),
+    ):
+        images = direction.translate(real, native)
+        torch.testing.assert_close(images["fake"], there(real))
+        torch.testing.assert_close(images["same"], there(native))
+        torch.testing.assert_close(images["cycled"], back(there(real)))
+        assert direction.judge is judge
 
 
 def test_losses_against_plain_arithmetic():
     scores = torch.tensor([[0.0, 2.0]])
     assert adversarial_loss(scores, True).item() == pytest.approx((1 + 1) / 2)
     assert adversarial_loss(scores, False).item() == pytest.approx((0 + 4) / 2)
-    target, source = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
-    images = dict(
-        cycled_target=target + 0.5, cycled_source=source - 0.25,
-        same_target=target + 0.1, same_source=source + 0.3,
-    )  # fmt: skip
-    assert cycle_loss(images, target, source).item() == pytest.approx(0.75)
-    assert identity_loss(images, target, source).item() == pytest.approx(0.4)
+    real = torch.zeros(1, 1, 2, 2)
+    assert cycle_loss(real - 0.25, real).item() == pytest.approx(0.25)
+    assert identity_loss(real + 0.1, real).item() == pytest.approx(0.1)
     judge = nn.Identity()
     loss = discriminator_loss(judge, torch.full((1,), 0.5), torch.full((1,), 0.5))
     assert loss.item() == pytest.approx(0.5 * (0.25 + 0.25))
@@ -157,26 +157,38 @@ def test_weights_start_from_the_published_spread():
 
 
 @pytest.mark.parametrize("padding", ["reflect", "zeros"])
-@pytest.mark.parametrize(("inputs", "outputs"), [(16, 1), (3, 5)])
-def test_packed_convolution_is_the_plain_one(inputs, outputs, padding):
+@pytest.mark.parametrize(
+    ("layer", "inputs", "outputs", "size", "stride", "edge"),
+    [
+        (OpeningConvolution, 1, 16, 7, 1, 3),
+        (OpeningConvolution, 3, 5, 4, 2, 1),
+        (ClosingConvolution, 16, 1, 7, 1, 3),
+        (ClosingConvolution, 5, 3, 4, 1, 1),
+    ],
+)
+def test_convolutions_by_columns_are_the_plain_ones(
+    layer, inputs, outputs, size, stride, edge, padding
+):
     torch.manual_seed(0)
-    shape = dict(padding=3, padding_mode=padding)
-    plain = nn.Conv2d(inputs, outputs, 7, **shape)
-    packed = PackedConvolution(inputs, outputs, 7, **shape)
-    packed.load_state_dict(plain.state_dict())
-    a = torch.randn(2, inputs, 24, 16, requires_grad=True)
+    shape = dict(stride=stride, padding=edge, padding_mode=padding, dtype=torch.double)
+    plain = nn.Conv2d(inputs, outputs, size, **shape)
+    columns = layer(inputs, outputs, size, **shape)
+    columns.load_state_dict(plain.state_dict())
+    a = torch.randn(2, inputs, 24, 17, dtype=torch.double, requires_grad=True)
     b = a.detach().clone().requires_grad_()
-    torch.testing.assert_close(packed(a), plain(b), atol=1e-5, rtol=1e-5)
-    packed(a).square().sum().backward()
+    torch.testing.assert_close(columns(a), plain(b))
+    columns(a).square().sum().backward()
     plain(b).square().sum().backward()
-    torch.testing.assert_close(a.grad, b.grad, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(packed.weight.grad, plain.weight.grad, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(a.grad, b.grad)
+    torch.testing.assert_close(columns.weight.grad, plain.weight.grad)
+    torch.testing.assert_close(columns.bias.grad, plain.bias.grad)
 
 
 def test_without_identity_the_other_images_are_the_same():
     networks = CycleGAN(Params(base_filters=4, blocks=1)).eval()
-    target, source = torch.rand(2, 2, 1, 16, 16) * 2 - 1
-    every, fewer = (networks.translate_both(target, source, flag) for flag in (True, False))
-    assert set(every) - set(fewer) == {"same_source", "same_target"}
+    real, native = torch.rand(2, 2, 1, 16, 16) * 2 - 1
+    way = networks.directions[0]
+    every, fewer = (way.translate(real, given) for given in (native, None))
+    assert set(every) - set(fewer) == {"same"}
     for name, image in fewer.items():
         torch.testing.assert_close(image, every[name], atol=1e-5, rtol=1e-5)

@@ -10,7 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.models.cyclegan import CycleGAN, PackedConvolution, ResizeConvolution, adversarial_loss
+from lib.models.cyclegan import (
+    ClosingConvolution,
+    CycleGAN,
+    OpeningConvolution,
+    ResizeConvolution,
+    adversarial_loss,
+)
 from lib.models.texture import TextureLoss
 from lib.params import Params
 
@@ -23,7 +29,7 @@ def plain_networks(params: Params, seed: int) -> CycleGAN:
         for name, layer in module.named_children():
             if isinstance(layer, nn.GroupNorm):
                 setattr(module, name, nn.InstanceNorm2d(layer.num_channels))
-            elif isinstance(layer, PackedConvolution):
+            elif isinstance(layer, OpeningConvolution | ClosingConvolution):
                 setattr(module, name, _plain(layer))
             elif isinstance(layer, ResizeConvolution):
                 setattr(module, name, nn.Sequential(nn.Upsample(scale_factor=2), _plain(layer)))

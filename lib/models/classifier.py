@@ -122,9 +122,9 @@ def prediction_batches(network: nn.Module, stack: Tensor, batch: int = 32) -> It
     # Channels last and small batches: twice as fast on a CPU, whose cache they fit.
     with torch.inference_mode(False):  # else its weights could serve no texture loss any more
         network.eval().to(memory_format=torch.channels_last)
-    device = next(network.parameters()).device
+    weight = next(network.parameters())
     return (
-        to_unit(part.to(device)).contiguous(memory_format=torch.channels_last)
+        to_unit(part.to(weight.device)).to(weight).contiguous(memory_format=torch.channels_last)
         for part in stack.split(batch)
     )
 

@@ -6,6 +6,8 @@ trained on. ``to_source`` is the generator that a clinic uses: target image in, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,10 +15,8 @@ from torch import Tensor, nn
 from lib.params import Params
 
 
-def _convolution(inputs: int, outputs: int, size: int, stride: int, padding: str) -> nn.Conv2d:
-    return nn.Conv2d(
-        inputs, outputs, size, stride, padding=(size - 1) // 2, padding_mode=padding, bias=True
-    )
+def _convolution(inputs: int, outputs: int, stride: int, padding: str) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, padding_mode=padding)
 
 
 def _instance_norm(filters: int) -> nn.GroupNorm:
@@ -30,10 +30,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, filters: int, padding: str) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            _convolution(filters, filters, 3, 1, padding),
+            _convolution(filters, filters, 1, padding),
             _instance_norm(filters),
             nn.ReLU(inplace=True),
-            _convolution(filters, filters, 3, 1, padding),
+            _convolution(filters, filters, 1, padding),
             _instance_norm(filters),
         )
 
@@ -60,33 +60,41 @@ class ResizeConvolution(nn.Conv2d):
         )
 
 
-class PackedConvolution(nn.Conv2d):
-    """A 7x7 convolution, computed as a 3x3 one on images whose 4x4 pixels became channels.
+class OpeningConvolution(nn.Conv2d):
+    """A convolution of an image into filters, the columns of its kernel spread over channels.
 
-    Between an image and many filters a plain convolution leaves the processor's vectors nearly
-    empty, since the image fills one channel of sixteen. Packed (Shi et al. 2016,
-    arXiv:1609.05158, sub-pixel convolution), sixteen pixels fill them. The 3x3 weights hold each
-    7x7 kernel sixteen times, shifted by one pixel each and surrounded by zeros.
+    A processor computes 8 or 16 channels at once and an image fills one. Shifted copies of it, one
+    for each column, fill as many as the kernel is wide, and a kernel of one column is left.
     """
 
-    side = 4
+    def forward(self, x: Tensor) -> Tensor:
+        (_, width), (down, stride) = self.kernel_size, self.stride
+        x = _pad(x, self)
+        last = x.shape[-1] - width + 1
+        copies = torch.cat([x[..., j : j + last : stride] for j in range(width)], 1)
+        columns = self.weight.permute(0, 3, 1, 2).flatten(1, 2)[..., None]
+        return F.conv2d(copies, columns, self.bias, (down, 1))
 
-    def _packed(self) -> Tensor:
-        side, (outputs, inputs) = self.side, self.weight.shape[:2]
-        # A window of 3 blocks slides over the kernel: the later an output pixel in its block, the
-        # further its kernel lies from the window's start.
-        margin = F.pad(self.weight, [side] * 4 + [0] * 4)
-        windows = margin.unfold(2, 3 * side, 1).unfold(3, 3 * side, 1)[:, :, :side, :side]
-        windows = windows.flip(2, 3).reshape(outputs, inputs, side, side, 3, side, 3, side)
-        return windows.permute(0, 2, 3, 1, 5, 7, 4, 6).reshape(
-            outputs * side**2, inputs * side**2, 3, 3
-        )
+
+class ClosingConvolution(nn.Conv2d):
+    """A convolution of filters into an image, the other way round: see ``OpeningConvolution``.
+
+    Every column of the kernel makes an image of its own; shifted, they are summed.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        edge = "constant" if self.padding_mode == "zeros" else self.padding_mode
-        blocks = F.pixel_unshuffle(F.pad(x, [self.side] * 4, mode=edge), self.side)
-        bias = self.bias.repeat_interleave(self.side**2)
-        return F.pixel_shuffle(F.conv2d(blocks, self._packed(), bias), self.side)
+        outputs, (_, width) = self.out_channels, self.kernel_size
+        columns = self.weight.permute(3, 0, 1, 2).flatten(0, 1)[..., None]
+        images = F.conv2d(_pad(x, self), columns).unflatten(1, (width, outputs))
+        shifted = images.unfold(-1, width, 1).diagonal(dim1=1, dim2=-1)
+        return shifted.sum(-1) + self.bias[:, None, None]
+
+
+def _pad(x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """``x`` with the padding of ``layer`` around it."""
+    height, width = layer.padding
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    return F.pad(x, [width, width, height, height], mode=mode)
 
 
 def _upsample(filters: int, upsampling: str, padding: str) -> nn.Module:
@@ -105,17 +113,18 @@ class Generator(nn.Module):
         self, channels: int, filters: int, blocks: int, padding: str, upsampling: str
     ) -> None:
         super().__init__()
-        layers = [_convolution(channels, filters, 7, 1, padding)]
+        edge = dict(padding=3, padding_mode=padding)
+        layers: list[nn.Module] = [OpeningConvolution(channels, filters, 7, **edge)]
         layers += [_instance_norm(filters), nn.ReLU(inplace=True)]
         for width in (filters, 2 * filters):
-            layers += [_convolution(width, 2 * width, 3, 2, padding)]
+            layers += [_convolution(width, 2 * width, 2, padding)]
             layers += [_instance_norm(2 * width), nn.ReLU(inplace=True)]
         layers += [ResidualBlock(4 * filters, padding) for _ in range(blocks)]
         for width in (4 * filters, 2 * filters):
             layers += [_upsample(width, upsampling, padding)]
             layers += [_instance_norm(width // 2), nn.ReLU(inplace=True)]
         self.body = nn.Sequential(*layers)
-        self.last = PackedConvolution(filters, channels, 7, padding=3, padding_mode=padding)
+        self.last = ClosingConvolution(filters, channels, 7, **edge)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(self.last(self.body(x)))
@@ -126,7 +135,8 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, channels: int, filters: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, filters, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+        layers: list[nn.Module] = [OpeningConvolution(channels, filters, 4, 2, 1)]
+        layers += [nn.LeakyReLU(0.2, inplace=True)]
         for width, stride in ((filters, 2), (2 * filters, 2), (4 * filters, 1)):
             layers += [nn.Conv2d(width, 2 * width, 4, stride, 1)]
             layers += [_instance_norm(2 * width), nn.LeakyReLU(0.2, True)]
@@ -152,30 +162,40 @@ class CycleGAN(nn.Module):
                 nn.init.normal_(module.weight, 0.0, 0.02)
                 nn.init.zeros_(module.bias)
 
-    def translate_both(
-        self, target: Tensor, source: Tensor, identity: bool = True
-    ) -> dict[str, Tensor]:
-        """Every image the losses need, from one batch of each domain, (N, C, H, W) in [-1, 1].
+    @property
+    def directions(self) -> tuple[Direction, Direction]:
+        """To the source and to the target."""
+        return (
+            Direction(self.to_source, self.to_target, self.judge_source),
+            Direction(self.to_target, self.to_source, self.judge_target),
+        )
 
-        ``fake_source`` is the translated target image, ``cycled_target`` the round trip, and, if
-        ``identity``, ``same_source`` a source image sent through the generator it needs no
-        translation by. Real and identity images share one pass: instance norm treats every image
+
+@dataclass(frozen=True)
+class Direction:
+    """One way through a CycleGAN: the generator there, the one back, the judge of what arrives.
+
+    Both ways share the generators' weights and no image.
+    """
+
+    there: Generator
+    back: Generator
+    judge: PatchDiscriminator
+
+    def translate(self, real: Tensor, native: Tensor | None) -> dict[str, Tensor]:
+        """Every image the losses need from a batch ``real``, (N, C, H, W) in [-1, 1].
+
+        ``fake`` is the translated image, ``cycled`` the round trip, and ``same``, where ``native``
+        images of the domain of arrival are given, those sent through the generator that they need
+        no translation by. Real and native images share one pass: instance norm treats every image
         alone, so the result is that of two.
         """
-        images = {}
-        if identity:
-            both = self.to_source(torch.cat([target, source])).chunk(2)
-            images["fake_source"], images["same_source"] = both
-            both = self.to_target(torch.cat([source, target])).chunk(2)
-            images["fake_target"], images["same_target"] = both
+        if native is None:
+            images = dict(fake=self.there(real))
         else:
-            images["fake_source"], images["fake_target"] = (
-                self.to_source(target),
-                self.to_target(source),
-            )
-        images["cycled_target"] = self.to_target(images["fake_source"])
-        images["cycled_source"] = self.to_source(images["fake_target"])
-        return images
+            fake, same = self.there(torch.cat([real, native])).chunk(2)
+            images = dict(fake=fake, same=same)
+        return images | dict(cycled=self.back(images["fake"]))
 
 
 def adversarial_loss(scores: Tensor, real: bool) -> Tensor:
@@ -183,14 +203,14 @@ def adversarial_loss(scores: Tensor, real: bool) -> Tensor:
     return F.mse_loss(scores, torch.ones_like(scores) if real else torch.zeros_like(scores))
 
 
-def cycle_loss(images: dict[str, Tensor], target: Tensor, source: Tensor) -> Tensor:
-    """Mean absolute error of both round trips (Zhu et al. 2017, eq. 2)."""
-    return F.l1_loss(images["cycled_target"], target) + F.l1_loss(images["cycled_source"], source)
+def cycle_loss(cycled: Tensor, real: Tensor) -> Tensor:
+    """Mean absolute error of a round trip (Zhu et al. 2017, eq. 2, which adds both ways up)."""
+    return F.l1_loss(cycled, real)
 
 
-def identity_loss(images: dict[str, Tensor], target: Tensor, source: Tensor) -> Tensor:
+def identity_loss(same: Tensor, native: Tensor) -> Tensor:
     """Mean absolute change of images that need no translation (Zhu et al. 2017, section 5.2)."""
-    return F.l1_loss(images["same_target"], target) + F.l1_loss(images["same_source"], source)
+    return F.l1_loss(same, native)
 
 
 def discriminator_loss(judge: nn.Module, real: Tensor, fake: Tensor) -> Tensor:

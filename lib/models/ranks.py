@@ -8,11 +8,14 @@ process with the batches of all.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 
 def process_count() -> int:
@@ -54,3 +57,52 @@ class Ranks:
     def wait(self) -> None:
         """Go on when all processes are here."""
         self.fabric.barrier()
+
+
+class SharedBatchNorm(TorchFunctionMode):
+    """Batch norm by the statistics of all processes' parts, whatever layers a network has it in.
+
+    Used as a context around the passes of a training. ``torch.nn.SyncBatchNorm`` does so on GPUs
+    alone and wants every layer replaced. Parts are equally large; without others nothing changes.
+    """
+
+    def __init__(self, ranks: Ranks) -> None:
+        super().__init__()
+        self.ranks = ranks
+
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        shared = function is F.batch_norm and self.ranks.count > 1
+        return (self._normalise if shared else function)(*args, **(kwargs or {}))
+
+    def _normalise(
+        self, x: Tensor, running_mean: Tensor, running_var: Tensor, weight: Tensor, bias: Tensor,
+        training: bool, momentum: float, eps: float,
+    ) -> Tensor:  # fmt: skip
+        if not training:
+            return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+        rest = [0, *range(2, x.ndim)]
+        mean = _SharedMean.apply(x.mean(rest, keepdim=True), self.ranks)
+        variance = _SharedMean.apply((x - mean).square().mean(rest, keepdim=True), self.ranks)
+        count = self.ranks.count * x.numel() / x.shape[1]
+        with torch.no_grad():
+            running_mean.lerp_(mean.flatten().to(running_mean), momentum)
+            unbiased = variance.flatten().to(running_var) * (count / (count - 1.0))
+            running_var.lerp_(unbiased, momentum)
+        shape = [1, -1] + [1] * (x.ndim - 2)
+        scale = torch.rsqrt(variance + eps) * weight.view(shape)
+        return ((x - mean) * scale + bias.view(shape)).to(x)
+
+
+class _SharedMean(torch.autograd.Function):
+    """The mean over all processes; so is its gradient, since each has the loss of its own part."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor, ranks: Ranks) -> Tensor:
+        context.ranks = ranks
+        return ranks.mean(value.clone())
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return context.ranks.mean(gradient.clone()), None

@@ -44,8 +44,13 @@ class FoldFit:
 
 
 def chosen_settings(params: Params, prefixes: Sequence[str]) -> dict[str, Any]:
-    """Parameters whose names begin with one of ``prefixes``, as part of a key."""
+    """Parameters whose names begin with one of ``prefixes``, as part of a key.
+
+    Processes that train together end as one with the batches of all.
+    """
     values = params.model_dump()
+    for batch in ("classifier_batch", "translator_batch"):
+        values[batch] *= process_count()
     return {key: value for key, value in values.items() if key.startswith(tuple(prefixes))}
 
 
@@ -228,18 +233,14 @@ def _translator_training(
     texture = recipe.texture and params.texture_loss != "none"
     names = ["translator_", "base_", "blocks", "padding", "upsampling", "pool_", "rate_decay",
              "average_", "adversarial_", "cycle_", "identity_", "precision"]  # fmt: skip
-    # Processes that train together end as one with the batches of all.
-    whole = params.model_copy(
-        update={"translator_batch": params.translator_batch * process_count()}
-    )
     ingredients = dict(
         target=target, source=source, texture=texture, seed=params.seed,
-        settings=chosen_settings(whole, names + ["texture_"] * texture),
+        settings=chosen_settings(params, names + ["texture_"] * texture),
         classifier=weights_of(classifier) if texture else None,
     )  # fmt: skip
     judge = classifier if texture else None
     train = partial(_train_translator, target, source, judge, params)
-    return Training("translators", _TRANSLATOR_CODE, ingredients, train, joint=True)
+    return Training("translators", _TRANSLATOR_CODE, ingredients, train)
 
 
 def fit_translators(

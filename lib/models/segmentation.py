@@ -40,7 +40,7 @@ def train_segmenter(
     Loss: binary cross-entropy plus Dice. Returns the network in evaluation mode, and its history:
     epoch, loss.
     """
-    fabric = make_fabric(params, alone=True)
+    fabric = make_fabric(params)
     fabric.seed_everything(seed, verbose=False)
     network = build_segmenter(masks.shape[1]).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE)

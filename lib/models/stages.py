@@ -25,9 +25,9 @@ _OF_THE_SPLIT = (
 def train_stage(stage: str, path: str | Path) -> list[str]:
     """Train the classifiers, or the translators of the first target, of a parameter file.
 
-    Under ``torchrun`` the processes train a translator together: ``translator_batch`` is that of
-    each, and the weights are those of one process with the batch of all, under whose parameters a
-    notebook finds them. Of the classifiers each process trains some folds.
+    Under ``torchrun`` the processes train each network together: ``classifier_batch`` and
+    ``translator_batch`` are those of each, and the weights are those of one process with the
+    batches of all, under whose parameters a notebook finds them.
 
     ``stage`` is "classifier" or "cyclegan".
 

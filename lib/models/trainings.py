@@ -43,15 +43,13 @@ class Training:
     """One training: where it is kept, by what, and how it is done.
 
     ``code`` names the modules that its key depends on; ``train`` takes ``checkpoints`` and can be
-    pickled. ``joint``: the processes of ``torchrun`` train it together; else each takes some
-    trainings of its own.
+    pickled. The processes of ``torchrun`` do it together.
     """
 
     stage: str
     code: tuple[str, ...]
     ingredients: dict[str, Any]
     train: Callable[..., tuple[nn.Module, pd.DataFrame]]
-    joint: bool = False
 
     def is_stored(self, store: Store) -> bool:
         """Whether weights and history are there; a damaged file counts, and is made again."""
@@ -123,17 +121,13 @@ def train_all(store: Store, trainings: Sequence[Training], params: Params) -> li
 def _among_processes(
     store: Store, trainings: Sequence[Training], ranks: Ranks, params: Params
 ) -> None:
-    """Bring all trainings into the store; of a joint one only the first process writes."""
+    """Bring all trainings into the store; only the first process writes."""
     missing = [training for training in trainings if not training.is_stored(store)]
     ranks.wait()  # until all have looked
-    for number, training in enumerate(training for training in missing if not training.joint):
-        if number % ranks.count == ranks.rank:
-            training.stored(store, params.checkpoint_seconds)
-    ranks.wait()
     for training in missing:
-        if training.joint and ranks.rank == 0:
+        if ranks.rank == 0:
             training.stored(store, params.checkpoint_seconds)
-        elif training.joint:
+        else:
             training.train(checkpoints=training.checkpoints(store, math.inf))
         ranks.wait()
 

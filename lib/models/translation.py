@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -12,6 +14,7 @@ from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import to_unit
 from lib.models.cyclegan import (
     CycleGAN,
+    Direction,
     Generator,
     ImagePool,
     adversarial_loss,
@@ -19,11 +22,15 @@ from lib.models.cyclegan import (
     discriminator_loss,
     identity_loss,
 )
+from lib.models.pair import Pair
 from lib.models.ranks import Ranks
 from lib.models.texture import TextureLoss, TextureWeight
-from lib.models.training import LARGEST_LOSS, DivergedError, make_fabric
+from lib.models.training import LARGEST_LOSS, DivergedError, make_fabric, number_kind
 from lib.params import Params
 from lib.progress import progress
+
+Losses = dict[str, Tensor]
+LOSS_NAMES = ("adversarial", "cycle", "identity", "texture", "discriminator")
 
 
 class Batches:
@@ -78,6 +85,36 @@ def polynomial_average(means: list[Tensor], new: list[Tensor], count: Tensor) ->
     torch._foreach_lerp_(means, new, 2.0 / (float(count) + 2.0))
 
 
+@torch.no_grad()
+def add_gradients(network: nn.Module, gradients: Sequence[Tensor]) -> None:
+    """Add gradients, one for each parameter, to those that ``network`` has."""
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        whole = gradient if parameter.grad is None else parameter.grad + gradient
+        # Fused Adam reads gradients in the order of the weights, whatever their strides say.
+        parameter.grad = whole.contiguous()
+
+
+def direction_losses(
+    direction: Direction, real: Tensor, native: Tensor, texture: TextureLoss | None, params: Params
+) -> tuple[Tensor, Losses]:
+    """The translated batch and the generators' losses of one direction, unweighted.
+
+    ``real`` (N, C, H, W) in [-1, 1] is translated; ``native`` images are of the other domain.
+    """
+    images = direction.translate(real, native if params.identity_weight else None)
+    losses = dict(
+        adversarial=adversarial_loss(direction.judge(images["fake"]), True),
+        cycle=cycle_loss(images["cycled"], real),
+        identity=torch.zeros(()),
+        texture=torch.zeros(()),
+    )
+    if params.identity_weight:
+        losses["identity"] = identity_loss(images["same"], native)
+    if texture is not None:
+        losses["texture"] = texture(images["fake"].to(real), real)
+    return images["fake"].detach(), losses
+
+
 def train_translator(
     target: Tensor, source: Tensor, texture: TextureLoss | None, params: Params, steps: int,
     seed: int, checkpoints: Checkpoints | None = None,
@@ -104,12 +141,11 @@ def train_translator(
     fabric = make_fabric(params)
     fabric.seed_everything(seed, verbose=False)
     order = torch.Generator().manual_seed(seed)
-    kind = dict(
-        device=fabric.device, dtype=torch.double if params.precision == "64-true" else torch.float
-    )
+    kind = number_kind(fabric, params)
     networks = CycleGAN(params, channels=target.shape[1]).to(**kind)
     generators = nn.ModuleList([networks.to_source, networks.to_target])
     judges = nn.ModuleList([networks.judge_source, networks.judge_target])
+    to_source, to_target = networks.directions
     plain, optimisers, rates = [], [], []
     for part in (generators, judges):
         optimiser = torch.optim.Adam(
@@ -145,83 +181,84 @@ def train_translator(
 
     done, history = checkpoints.resume(parts)
     ranks.wait()  # until all have read it
-    parts_of_step = range(params.translator_accumulation)
-    for step in progress(range(done, steps), label="translator steps"):
-        # Generators: deceive both judges, return from the round trip, keep the texture.
-        judges.requires_grad_(False)
-        optimisers[0].zero_grad()
-        shown, losses = [], []
-        for number in parts_of_step:
-            real_target, real_source = (images.draw().to(**kind) for images in batches)
-            with fabric.autocast():
-                images = networks.translate_both(
-                    real_target, real_source, identity=params.identity_weight > 0
+    accumulation = params.translator_accumulation
+
+    def translated(direction: Direction, real: Tensor, native: Tensor) -> tuple[Tensor, Losses]:
+        with fabric.autocast():
+            return direction_losses(direction, real, native, texture, params)
+
+    def pull(losses: Losses) -> Sequence[Tensor]:
+        total = (
+            params.adversarial_weight * losses["adversarial"]
+            + params.cycle_weight * losses["cycle"]
+            + params.identity_weight * losses["identity"]
+            + weight.value * losses["texture"]
+        )
+        return torch.autograd.grad(total / accumulation, list(generators.parameters()))
+
+    def judged(judge: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        with fabric.autocast():
+            loss = discriminator_loss(judge, real, fake)
+        return loss.detach(), torch.autograd.grad(loss / accumulation, list(judge.parameters()))
+
+    with Pair(fabric.device) as both:
+        for step in progress(range(done, steps), label="translator steps"):
+            # Generators: deceive both judges, return from the round trip, keep the texture.
+            judges.requires_grad_(False)
+            optimisers[0].zero_grad()
+            shown, values = [], []
+            for number in range(accumulation):
+                real_target, real_source = (images.draw().to(**kind) for images in batches)
+                (fake_source, there), (fake_target, back) = both(
+                    translated,
+                    (to_source, real_target, real_source),
+                    (to_target, real_source, real_target),
                 )
-                adversarial = adversarial_loss(
-                    networks.judge_source(images["fake_source"]), True
-                ) + adversarial_loss(networks.judge_target(images["fake_target"]), True)
-                cycle = cycle_loss(images, real_target, real_source)
-                identity = torch.zeros(())
-                if params.identity_weight:
-                    identity = identity_loss(images, real_target, real_source)
-                total = (
-                    params.adversarial_weight * adversarial
-                    + params.cycle_weight * cycle
-                    + params.identity_weight * identity
-                )
-                kept = torch.zeros(())
-                if texture is not None:
-                    kept = texture(images["fake_source"].to(real_target), real_target)
-                    kept = kept + texture(images["fake_target"].to(real_source), real_source)
-            if texture is not None:
-                if number == 0:
+                losses = {name: there[name] + back[name] for name in there}
+                if texture is not None and number == 0:
                     last = networks.to_source.last.weight
-                    weight.update(step, kept, adversarial, last, ranks.mean)
-                total = total + weight.value * kept
-            fabric.backward(total / len(parts_of_step))
-            shown.append((real_source, real_target, images["fake_source"].detach(),
-                          images["fake_target"].detach()))  # fmt: skip
-            losses.append([adversarial, cycle, identity, kept])
-        ranks.mean_gradients(generators.parameters())
-        optimisers[0].step()
-        if params.average_weights:
-            averaged.update_parameters(generators)
+                    weight.update(step, losses["texture"], losses["adversarial"], last, ranks.mean)
+                gradients = zip(*both(pull, (there,), (back,)), strict=True)
+                add_gradients(generators, [first + second for first, second in gradients])
+                shown.append(((real_source, fake_source), (real_target, fake_target)))
+                values.append([loss.detach() for loss in losses.values()])
+            ranks.mean_gradients(generators.parameters())
+            optimisers[0].step()
+            if params.average_weights:
+                averaged.update_parameters(generators)
 
-        # Discriminators: tell real from fake, also from the fakes of some steps ago.
-        judges.requires_grad_(True)
-        optimisers[1].zero_grad()
-        for own, (real_source, real_target, *fakes) in zip(losses, shown, strict=True):
-            old_source, old_target = (
-                pool.exchange(ranks.whole(fake))[ranks.part(together)]
-                for pool, fake in zip(pools, fakes, strict=True)
-            )
-            with fabric.autocast():
-                judged = discriminator_loss(
-                    networks.judge_source, real_source, old_source
-                ) + discriminator_loss(networks.judge_target, real_target, old_target)
-            fabric.backward(judged / len(parts_of_step))
-            own.append(judged)
-        ranks.mean_gradients(judges.parameters())
-        optimisers[1].step()
+            # Discriminators: tell real from fake, also from the fakes of some steps ago.
+            judges.requires_grad_(True)
+            optimisers[1].zero_grad()
+            for own, pairs in zip(values, shown, strict=True):
+                old = [
+                    (real, pool.exchange(ranks.whole(fake))[ranks.part(together)])
+                    for pool, (real, fake) in zip(pools, pairs, strict=True)
+                ]
+                verdicts = both(
+                    judged, *((judge, *pair) for judge, pair in zip(judges, old, strict=True))
+                )
+                for judge, (_, gradients) in zip(judges, verdicts, strict=True):
+                    add_gradients(judge, gradients)
+                own.append(verdicts[0][0] + verdicts[1][0])
+            ranks.mean_gradients(judges.parameters())
+            optimisers[1].step()
 
-        names = ("adversarial", "cycle", "identity", "texture", "discriminator")
-        values = torch.stack(
-            [torch.stack([loss.detach().to(total) for loss in own]) for own in losses]
-        )
-        means = dict(zip(names, ranks.mean(values.mean(0)).tolist(), strict=True))
-        if not (np.abs(list(means.values())) < LARGEST_LOSS).all():
-            raise DivergedError(
-                f"translator step {step}: a loss explodes ({means}). Lower translator_rate (now "
-                f"{params.translator_rate}) or texture_weight (now {params.texture_weight}); "
-                f"{checkpoints}."
-            )
-        texture_weight = weight.value if texture is not None else 0.0
-        history.append(
-            dict(step=step, **means, texture_weight=texture_weight, rate=rates[0].get_last_lr()[0])
-        )
-        for rate in rates:
-            rate.step()
-        checkpoints.keep(step + 1, parts, history)
+            kept = torch.stack([torch.stack([loss.to(**kind) for loss in own]) for own in values])
+            means = dict(zip(LOSS_NAMES, ranks.mean(kept.mean(0)).tolist(), strict=True))
+            if not (np.abs(list(means.values())) < LARGEST_LOSS).all():
+                raise DivergedError(
+                    f"translator step {step}: a loss explodes ({means}). Lower translator_rate "
+                    f"(now {params.translator_rate}) or texture_weight (now "
+                    f"{params.texture_weight}); {checkpoints}."
+                )
+            history.append(
+                dict(step=step, **means, texture_weight=0.0 if texture is None else weight.value,
+                     rate=rates[0].get_last_lr()[0])
+            )  # fmt: skip
+            for rate in rates:
+                rate.step()
+            checkpoints.keep(step + 1, parts, history)
     if params.average_weights:
         generators.load_state_dict(averaged.module.state_dict())
     return networks.eval(), pd.DataFrame(history)
