@@ -9,20 +9,23 @@ import pandas as pd
 import pytest
 import torch
 
-from lib.bench import growth, quality, record, speed
+from lib.bench import growth, quality, record, speed, steps
 from lib.models.translation import translate
 from lib.params import InputError, Params
 
 
 def test_every_measure_gives_numbers(tmp_path, monkeypatch):
-    monkeypatch.setattr(speed, "REPEATS", 1)
+    monkeypatch.setattr(steps, "REPEATS", 1)
+    monkeypatch.setattr(steps, "PEAK_CALLS", 2)
     monkeypatch.setattr(speed, "PICTURES", 16)
     tiny = dict(image_size=32, base_filters=4, blocks=1, translator_batch=2)
-    steps = [partial(speed.train_step, "tiny", tiny, kind) for kind in ("32-true", "bf16-mixed")]
-    monkeypatch.setattr(speed, "TIMED_STEPS", 4)
-    two = partial(speed.side_by_side, dict(**tiny, threads=2))
+    kinds = ("32-true", "bf16-mixed")
+    single = [partial(steps.train_step, "tiny", tiny, kind) for kind in kinds]
+    monkeypatch.setattr(steps, "TIMED_STEPS", 4)
+    two = partial(steps.side_by_side, dict(**tiny, threads=2))
     others = [speed.translation, speed.reading, speed.phantoms]
-    monkeypatch.setattr(speed, "MEASURES", [*steps, two, *others])
+    monkeypatch.setattr(speed, "MEASURES", [*single, two, *others])
+    monkeypatch.setattr(speed, "has_bfloat16", lambda: False)
     table = record.run_bench(tmp_path / "bench.json", ["speed"], threads=1)["speed"]
     assert table["what"].is_unique
     alone = ~table["what"].str.contains("at once")  # a difference of two times, here too short
@@ -34,7 +37,7 @@ def test_every_measure_gives_numbers(tmp_path, monkeypatch):
     assert paired["ratio"].to_numpy() == pytest.approx(by_hand)
     kept = json.loads((tmp_path / "bench.json").read_text())["speed"]
     assert [row["what"] for row in kept["rows"]] == table["what"].tolist()
-    assert {"processor", "threads", "torch", "device", "commit"} == set(kept["machine"])
+    assert {"processor", "threads", "torch", "device", "commit", "bfloat16"} == set(kept["machine"])
 
 
 def test_growth_measures_every_size_and_keeps_the_other_sections(tmp_path, monkeypatch):

@@ -7,7 +7,9 @@ import pytest
 
 from lib.report.bench_text import growth_text, speed_text
 
-MACHINE = dict(processor="Some CPU", threads=2, torch="9.9", device="CPU", commit="abc")
+MACHINE = dict(
+    processor="Some CPU", threads=2, torch="9.9", device="CPU", commit="abcdef0123", bfloat16=False
+)
 
 
 @pytest.fixture
@@ -50,7 +52,10 @@ def test_speed_precision_and_quality_are_told_with_their_machine(bench):
     assert "1 of 2 lie within the spread of float32, the means differ by +0.015" in text
     assert "| 0 | 0.900 | 0.10 min | 2.00 min, 20.0 times ours | 0.50 min | 2.00 min, 4.0" in text
     assert "| 0.50 min | never, at least 9.0 times ours | 4.5 min |" in text
-    assert text.count("Some CPU, 2 thread(s), torch 9.9") == 3
+    machine = (
+        "Some CPU, which has no bfloat16 instructions; 2 thread(s), torch 9.9, code of abcdef0"
+    )
+    assert text.count(machine) == 3
 
 
 def test_a_million_images_are_counted_at_the_rate_of_the_largest(bench):

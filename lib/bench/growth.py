@@ -15,7 +15,8 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from lib.bench.speed import QUICK, save_random_bundle
+from lib.bench.speed import save_random_bundle
+from lib.bench.steps import QUICK
 from lib.clinic import translate_folder
 from lib.data.images import load_stack
 from lib.data.sources import open_source

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from lib.bench.reference_step import ReferenceStep, plain_networks
-from lib.bench.speed import Alternating
+from lib.bench.steps import Alternating
 from lib.data.dataset import Dataset
 from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import FoldEnsemble, build_network
@@ -135,8 +134,7 @@ def measure_quality(folder: Path, threads: int, profile: str = "quick") -> pd.Da
         lambda seed: _ours(params, target, source, loss, look, seed),
         lambda seed, limit: _Published(recipe, target, source, seed).curve(look, limit),
         scene.auc(scene.stack),
-        statistics.median(timer.ours[1:]),
-        statistics.median(timer.others[1:]),
+        *timer.medians(),
     )
     levels = table[["seed", "level"]].drop_duplicates()
     sheet = quality_plot(curves, levels, scene.note, len(scene.labels))

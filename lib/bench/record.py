@@ -13,7 +13,7 @@ import torch
 from lib.bench.growth import measure_growth
 from lib.bench.precision import measure_precision
 from lib.bench.quality import measure_quality
-from lib.bench.speed import measure_speed
+from lib.bench.speed import has_bfloat16, measure_speed
 from lib.params import InputError
 from lib.results import git_commit, write_atomically
 
@@ -47,6 +47,7 @@ def run_bench(
     machine = dict(
         processor=_processor(), threads=threads, torch=torch.__version__, commit=git_commit(),
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        bfloat16=has_bfloat16(),
     )  # fmt: skip
     tables = {}
     for name in only or SECTIONS:

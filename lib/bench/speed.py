@@ -1,8 +1,4 @@
-"""Speed beside a plain training in the same run.
-
-Ours and the plain way alternate, so that whatever else the machine does meets both; what is printed
-are medians. Speeds of two runs, or of two machines, are not compared.
-"""
+"""How fast everything is: training steps, translation, reading and phantoms."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +15,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
-from lib.bench.reference_step import ReferenceStep, plain_networks
+from lib.bench import steps
 from lib.clinic import translate_folder
 from lib.data import audit
 from lib.data.images import decode, fit, to_grey
@@ -30,27 +24,18 @@ from lib.data.phantoms import PhantomSource
 from lib.data.sources import open_source
 from lib.models.bundle import Bundle, save_bundle
 from lib.models.calibration import Calibration
-from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import FoldEnsemble, build_network
 from lib.models.cyclegan import CycleGAN
 from lib.models.gate import Gate
-from lib.models.trainings import Training, train_all
-from lib.models.translation import Batches, train_translator, translate
+from lib.models.translation import translate
 from lib.params import Params
 from lib.progress import progress
-from lib.store import Store
 
-REPEATS = 5
 PICTURES = 400
-WARM_STEPS, TIMED_STEPS = 5, 60
-QUICK = dict(
-    image_size=64, base_filters=16, blocks=4, translator_batch=2, cycle_weight=5.0,
-    identity_weight=0.0, average_weights=True, translator_rate=5e-4,
-)  # fmt: skip
 
 
 def measure_speed(folder: Path, threads: int) -> pd.DataFrame:
-    """Measure all of ``MEASURES``.
+    """Measure all of ``MEASURES``, and half precision where the device has it.
 
     Returns
     -------
@@ -58,113 +43,10 @@ def measure_speed(folder: Path, threads: int) -> pd.DataFrame:
     (how many times as fast ours is), repeats.
     """
     rows = []
-    for measure in progress(MEASURES, total=len(MEASURES), label="measures"):
+    measures = MEASURES + [BFLOAT16] * has_bfloat16()
+    for measure in progress(measures, total=len(measures), label="measures"):
         rows += measure()
     return pd.DataFrame(rows, columns=["what", "unit", "ours", "reference", "ratio", "repeats"])
-
-
-class Alternating(Checkpoints):
-    """Takes the time of every step of a training, and of a plain step after each."""
-
-    def __init__(self, plain: Callable[[], Any]) -> None:
-        super().__init__()
-        self.plain, self.ours, self.others = plain, [], []
-        self.threads = torch.get_num_threads()
-        self._start = time.perf_counter()
-
-    def keep(self, step, parts, history) -> None:
-        self.ours.append(time.perf_counter() - self._start)
-        between = torch.get_num_threads()
-        torch.set_num_threads(self.threads)  # all of them, which our training holds for its halves
-        self.others.append(_once(self.plain))
-        torch.set_num_threads(between)
-        self._start = time.perf_counter()
-
-
-def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
-    """Milliseconds of an update of all networks, and the share of the peak that it reaches."""
-    params = Params(**given, precision=precision, texture_loss="none")
-    size, batch = params.image_size, params.translator_batch
-    draw = torch.Generator().manual_seed(0)
-    stacks = [
-        torch.randint(0, 256, (max(8, batch), 1, size, size), generator=draw, dtype=torch.uint8)
-        for _ in range(2)
-    ]
-    plain_params = params.model_copy(update=dict(precision="32-true"))
-    step = ReferenceStep(plain_networks(plain_params, 0), None, plain_params)
-    order = torch.Generator().manual_seed(0)
-    batches = [Batches(stack, batch, False, order, slice(0, batch)) for stack in stacks]
-    timer = Alternating(lambda: step(*(images.draw() for images in batches), 0.0))
-    train_translator(*stacks, None, params, REPEATS + 1, 0, timer)
-    ours, plain = statistics.median(timer.ours[1:]), statistics.median(timer.others[1:])
-    with FlopCounterMode(display=False) as counter:
-        step(*(images.draw() for images in batches), 0.0)
-    work = counter.get_total_flops()
-    peak = _peak(precision, size, params.base_filters)
-    label = f"train_step {name} {precision}"
-    return [
-        (label, "ms", 1e3 * ours, 1e3 * plain, plain / ours, REPEATS),
-        (f"{label}, share of the convolution peak", "", work / ours / peak,
-         work / plain / _peak("32-true", size, params.base_filters), float("nan"), REPEATS),
-    ]  # fmt: skip
-
-
-def side_by_side(given: dict[str, Any]) -> list[tuple]:
-    """Milliseconds of an update where two networks train at once, as the notebooks' do."""
-    params = Params(**given, texture_loss="none", checkpoint_seconds=3600.0)
-    draw = torch.Generator().manual_seed(0)
-    size = params.image_size
-    stacks = [
-        torch.randint(0, 256, (32, 1, size, size), generator=draw, dtype=torch.uint8)
-        for _ in range(2)
-    ]
-
-    def train(steps: int) -> None:
-        trainings = [
-            Training(
-                "translators", ("lib.models.cyclegan",), dict(seed=seed, steps=steps),
-                partial(train_translator, *stacks, None, params, steps, seed),
-            )
-            for seed in range(2)
-        ]  # fmt: skip
-        with tempfile.TemporaryDirectory() as place:
-            train_all(Store(Path(place)), trainings, params)
-
-    step = ReferenceStep(plain_networks(params, 0), None, params)
-    order = torch.Generator().manual_seed(0)
-    batch = params.translator_batch
-    batches = [Batches(stack, batch, False, order, slice(0, batch)) for stack in stacks]
-    few, many = WARM_STEPS, WARM_STEPS + TIMED_STEPS
-    train(few)  # starts the server of the workers
-    ours, plain = [], []
-    for _ in range(REPEATS):
-        short, long = (_once(partial(train, steps)) for steps in (few, many))
-        ours.append((long - short) / (2 * TIMED_STEPS))
-        plain.append(_once(lambda: step(*(images.draw() for images in batches), 0.0)))
-    a, b = statistics.median(ours), statistics.median(plain)
-    return [("train_step quick 32-true, two trainings at once", "ms", 1e3 * a, 1e3 * b, b / a,
-             REPEATS)]  # fmt: skip
-
-
-def _once(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def _peak(precision: str, size: int, filters: int) -> float:
-    """FLOP/s of the generator's inner 3x3 convolution, forward, nothing around it."""
-    kind = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
-    layer = torch.nn.Conv2d(4 * filters, 4 * filters, 3, padding=1).to(kind)
-    image = torch.randn(2, 4 * filters, size // 4, size // 4, dtype=kind)
-    count = 2 * 9 * (4 * filters) ** 2 * 2 * (size // 4) ** 2
-    with torch.inference_mode():
-        return count / min(_seconds(lambda: layer(image), 20))
-
-
-def _seconds(call: Callable[[], Any], repeats: int) -> list[float]:
-    call()
-    return [_once(call) for _ in range(repeats)]
 
 
 def _pictures(folder: Path, count: int, size: int) -> list[Path]:
@@ -181,7 +63,7 @@ def _pictures(folder: Path, count: int, size: int) -> list[Path]:
 
 def translation() -> list[tuple]:
     """Images a second from file to file, against one image after the other."""
-    params = Params(**QUICK, framing="whole", classifier="test_resnet")
+    params = Params(**steps.QUICK, framing="whole", classifier="test_resnet")
     ours, plain = [], []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -198,7 +80,7 @@ def translation() -> list[tuple]:
                 large = fit(made[0, 0].numpy(), image.shape[0], "pad")
                 Image.fromarray(large).save(out / path.name)
 
-        for number in range(REPEATS):
+        for number in range(steps.REPEATS):
             start = time.perf_counter()
             translate_folder(folder / "w.safetensors", folder / "in", folder / f"ours{number}")
             middle = time.perf_counter()
@@ -206,7 +88,7 @@ def translation() -> list[tuple]:
             ours.append(len(paths) / (middle - start))
             plain.append(len(paths) / (time.perf_counter() - middle))
     a, b = statistics.median(ours), statistics.median(plain)
-    return [("translate, 256 px files", "images/s", a, b, a / b, REPEATS)]
+    return [("translate, 256 px files", "images/s", a, b, a / b, steps.REPEATS)]
 
 
 def save_random_bundle(path: Path, params: Params) -> Bundle:
@@ -246,8 +128,8 @@ def reading() -> list[tuple]:
 
         found = []
         for name, call in (("decode", decoded), ("audit", audited)):
-            rate = len(paths) / statistics.median(_seconds(call, REPEATS))
-            found.append((f"{name}, 256 px PNG", "images/s", rate, np.nan, np.nan, REPEATS))
+            rate = len(paths) / steps.median_seconds(call)
+            found.append((f"{name}, 256 px PNG", "images/s", rate, np.nan, np.nan, steps.REPEATS))
     return found
 
 
@@ -262,18 +144,23 @@ def phantoms() -> list[tuple]:
         def draw(params: Params = params, ids: list[str] = ids) -> list[Tensor]:
             return PhantomSource(params).read_many(ids)
 
-        rate = count / statistics.median(_seconds(draw, REPEATS))
-        found.append((f"phantom, {size} px", "embryos/s", rate, np.nan, np.nan, REPEATS))
+        rate = count / steps.median_seconds(draw)
+        found.append((f"phantom, {size} px", "embryos/s", rate, np.nan, np.nan, steps.REPEATS))
     return found
 
 
-SEED = dict(image_size=256, preset="seed")
 MEASURES: list[Callable[[], list[tuple]]] = [
-    partial(train_step, "quick", QUICK, "32-true"),
-    partial(side_by_side, QUICK),
-    partial(train_step, "256 px", SEED, "32-true"),
-    partial(train_step, "256 px", SEED, "bf16-mixed"),
+    partial(steps.train_step, "quick", steps.QUICK, "32-true"),
+    partial(steps.side_by_side, steps.QUICK),
+    partial(steps.train_step, "256 px", steps.PUBLISHED, "32-true"),
     translation,
     reading,
     phantoms,
 ]
+BFLOAT16 = partial(steps.train_step, "256 px", steps.PUBLISHED, "bf16-mixed")
+
+
+def has_bfloat16() -> bool:
+    """Whether the device computes in bfloat16; elsewhere it is imitated, many times slower."""
+    known = torch.cpu.get_capabilities().items()
+    return torch.cuda.is_available() or any(on and name.endswith("bf16") for name, on in known)

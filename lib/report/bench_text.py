@@ -28,8 +28,13 @@ def speed_text(bench: Path) -> str:
 
 
 def growth_text(bench: Path) -> str:
-    """Table of cost against the number of images, and what a million would take at that rate."""
-    kept = json.loads(bench.read_text())["growth"]
+    """Table of cost against the number of images, and what a million would take at that rate.
+
+    Empty where ``bench`` has no such section.
+    """
+    kept = json.loads(bench.read_text()).get("growth")
+    if kept is None:
+        return ""
     table = pd.DataFrame(kept["rows"])
     lines = ["| what | images | seconds | images/s | memory (MiB) |", "|---|---|---|---|---|"]
     names = {"stack": "decode into a stack", "translation": "translate a folder"}
@@ -49,7 +54,11 @@ def growth_text(bench: Path) -> str:
 
 def _machine(machine: dict) -> str:
     device = machine["device"] if machine["device"] != "CPU" else machine["processor"]
-    return f"\n*{device}, {machine['threads']} thread(s), torch {machine['torch']}.*\n"
+    without = "" if machine.get("bfloat16", True) else ", which has no bfloat16 instructions"
+    return (
+        f"\n*{device}{without}; {machine['threads']} thread(s), torch {machine['torch']}, code of "
+        f"{machine['commit'][:7]}.*\n"
+    )
 
 
 def _speed(table: pd.DataFrame) -> str:

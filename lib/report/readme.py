@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
@@ -19,7 +19,6 @@ from lib.report.verdicts import control_verdict, seeds_verdict
 from lib.results import Finished
 
 REFERENCE = ROOT / "results" / "reference"
-BENCH = REFERENCE / "bench" / "bench.json"
 PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
 PAGES = (ROOT / "README.md", ROOT / "docs" / "own_devices.md")
 BLOCK = re.compile(
@@ -124,11 +123,25 @@ def own_devices_text() -> str:
     return "\n".join(lines) + "\n"
 
 
+def bench_texts() -> str:
+    """Markdown: speed, precision and time to quality on every machine that was measured."""
+    return "\n".join(map(speed_text, _benches()))
+
+
+def growth_of_one() -> str:
+    """Markdown: cost against the number of images, on the first machine that has it."""
+    return next(filter(None, map(growth_text, _benches())), "")
+
+
+def _benches() -> list[Path]:
+    return sorted(REFERENCE.glob("bench/*/bench.json"))
+
+
 def filled(text: str) -> str:
     """A text with its generated blocks replaced."""
     tables = dict(
         results=results_table, seeds=seeds_text, claims=claims_table, own_devices=own_devices_text,
-        bench=partial(speed_text, BENCH), growth=partial(growth_text, BENCH),
+        bench=bench_texts, growth=growth_of_one,
     )  # fmt: skip
     return BLOCK.sub(
         lambda found: f"<!-- {found[1]} -->\n{tables[found[1]]()}<!-- /{found[1]} -->", text
