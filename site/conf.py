@@ -20,6 +20,7 @@ nb_ipywidgets_js = {}  # they would come from another server
 nb_merge_streams = True
 myst_enable_extensions = ["colon_fence"]
 
+add_module_names = False  # the title of the page says it
 autodoc_inherit_docstrings = False
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"

@@ -1,4 +1,5 @@
 import io
+import itertools
 import warnings
 
 import matplotlib
@@ -189,7 +190,7 @@ DRAWINGS = {
         pd.concat([
             pd.DataFrame(dict(doubt=name, coverage=[0.1, 1.0], risk=0.2, low=0.1, high=0.3))
             for name in ("gate", "margin", "at random")
-        ]), NOTE, 0.95,
+        ]), NOTE, 0.95, 60,
     ),
     "seed_dots": lambda: figures.seed_dots(over_seeds(), by_seed(), NOTE, "ED1 hold-out"),
     "prior_stress_plot": lambda: figures.prior_stress_plot(
@@ -307,6 +308,50 @@ def test_images_keep_their_shape():
     sheet.savefig(io.BytesIO(), format="png", dpi=60)
     box = sheet.axes[0].get_window_extent()
     assert box.width / box.height == pytest.approx(32 / 24, rel=0.02)
+
+
+def test_headings_of_many_columns_do_not_touch():
+    arms = ("raw", "grey", "histogram", "fda", "cyclegan", "cyclegan_texture", "cyclegan_joint")
+    columns = {arm: stack(2, seed=i) for i, arm in enumerate((*arms, "oracle"))}
+    residuals = {f"{arm} - oracle": (arm, "oracle") for arm in arms[-3:]}
+    sheet, _ = figures.image_sheet(columns, residuals, NOTE, rows=["no", "yes"])
+    sheet.set_dpi(200)
+    sheet.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in sheet.axes[: len(columns) + 3]]
+    assert all(one.x1 + 8 < other.x0 for one, other in itertools.pairwise(boxes))  # pixels
+
+
+def test_flips_of_either_class_lie_within_their_panel():
+    table = flips()
+    table.loc[table["label"] == 1, ["value", "high"]] = 0.8, 0.9
+    sheet, _ = figures.flip_dots(table, NOTE)
+    for axes in sheet.axes:
+        assert axes.get_xlim()[0] <= 0
+        assert axes.get_xlim()[1] > 0.9
+
+
+def test_a_curve_that_lies_on_another_leaves_it_to_be_seen():
+    table = predictions()
+    twin = table[table["arm"] == "raw"].assign(arm="recalibrated")
+    sheet, _ = figures.roc_plot(pd.concat([table, twin]), dict.fromkeys(
+        (*ARMS, "recalibrated"), 0.5
+    ), NOTE, resamples=100)  # fmt: skip
+    lines = {line.get_label().split("\n")[0]: line for line in sheet.axes[0].lines}
+    assert (lines["raw"].is_dashed(), lines["recalibrated"].is_dashed()) == (False, True)
+
+
+def test_phantoms_alone_are_not_called_real():
+    sheet, _ = figures.device_comparison(dict(ED4=photographs()), {})
+    text = " ".join(text.get_text() for text in sheet.texts)
+    assert NOTE in text
+    assert "real" not in text
+
+
+def test_a_loss_that_is_not_used_is_named_and_not_drawn():
+    sheet, _ = figures.loss_curves(training(), NOTE)
+    assert "0 throughout: texture loss" in " ".join(text.get_text() for text in sheet.texts)
+    shown = [axes.get_title() for axes in sheet.axes if axes.get_visible()]
+    assert shown == ["cycle loss", "learning rate"]
 
 
 def test_roc_table_carries_the_area_it_prints():

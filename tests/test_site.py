@@ -12,6 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from lib.__main__ import main
 from lib.params import InputError
 from lib.paths import ROOT
+from lib.report.readme import compared_arms
 from lib.report.site import build
 from lib.report.site.backlinks import uses
 from lib.report.site.cells import pictures, question_of, section_of, title_of
@@ -21,6 +22,7 @@ from lib.report.site.figure_index import figure_index, write_pictures
 from lib.report.site.notebook_pages import WIDGET, write_notebook
 from lib.report.site.run import SiteRun
 from lib.report.site.story import lead_of, story
+from lib.report.style import arm_name
 
 SMOKE = ROOT / "results" / "reference" / "smoke"
 PNG = b"a picture"
@@ -203,6 +205,8 @@ def test_the_story_prints_the_numbers_of_the_run(smoke):
     text = story(*opened(smoke))
     assert text.count("0.123 [0.100, 0.200]") > 20
     assert "All images of this run are synthetic" in text
+    named = {arm_name(arm) for _, arm, *_ in compared_arms(metrics)}
+    assert all(f"\n- {name}: " in text for name in named)
     changed = smoke / "04_evaluation" / "tables" / "differences.csv"
     lines = changed.read_text().splitlines()
     low, high = lines[0].split(",").index("low"), lines[0].split(",").index("high")
@@ -211,7 +215,9 @@ def test_the_story_prints_the_numbers_of_the_run(smoke):
         row[low], row[high] = "-0.2", "-0.1"
     changed.write_text("\n".join([lines[0], *map(",".join, rows)]) + "\n")
     assert "The texture loss harms" not in text
-    assert "The texture loss harms" in story(*opened(smoke))
+    told = story(*opened(smoke))
+    for metric in ("balanced accuracy", "AUC"):
+        assert f"**The texture loss harms**: {metric} against the same translator" in told
 
 
 def test_real_images_are_never_called_synthetic(smoke):
@@ -251,6 +257,7 @@ def test_claims_of_another_claims_file_are_refused(smoke):
     page = claims_page(SiteRun.open(smoke))
     verdicts = json.loads((smoke / "claims.json").read_text())
     assert page.count("<tr data-system=") == len(verdicts)
+    assert all(f"\n- Verdict *{verdict['verdict']}*: " in page for verdict in verdicts)
     verdicts[0]["claim"] = "s1.gone"
     (smoke / "claims.json").write_text(json.dumps(verdicts))
     with pytest.raises(InputError, match=r"'s1\.gone' is judged there"):

@@ -25,7 +25,6 @@ _PROTOCOL_NAMES = {
     "frozen": "frozen threshold, from source validation",
     "optimistic": "optimistic threshold, from the labels of these images",
 }
-_SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 @styled
@@ -35,7 +34,7 @@ def fold_dots(folds: pd.DataFrame, published: pd.DataFrame | None, note: str) ->
     Parameters
     ----------
     folds
-        Columns series (a classifier), fold, and any of ``METRICS``.
+        Columns series (a classifier, coloured as its arm), fold, and any of ``METRICS``.
     published
         The same columns from a publication, drawn hollow and named as measured on other images;
         None leaves them out.
@@ -50,17 +49,14 @@ def fold_dots(folds: pd.DataFrame, published: pd.DataFrame | None, note: str) ->
     table = pd.concat(parts, ignore_index=True)
     names = [metric for metric in METRICS if metric in table]
     series = list(dict.fromkeys(zip(table["series"], table["source"], strict=True)))
-    detail = f"n = {table['fold'].nunique()} folds; dot: one fold; bar: mean and 95 % t interval"
+    detail = "dot: one fold; bar: mean and 95 % t interval of the n folds"
     if published is not None:
         detail += "; hollow: published values, measured on other images"
     sheet = titled_sheet(
         6.9, 0.42 * len(series) + 0.75, "Cross-validation of the classifier", note, detail
     )
     drawn = []
-    colours = {
-        name: NEUTRAL if source == "published" else _SERIES[i % len(_SERIES)]
-        for i, (name, source) in enumerate(series)
-    }
+    counts = table.groupby(["series", "source"])["fold"].nunique()
     grid = sheet.subplots(1, len(names), squeeze=False, sharey=True)[0]
     for axes, metric in zip(grid, names, strict=True):
         for y, (name, source) in enumerate(series):
@@ -68,7 +64,7 @@ def fold_dots(folds: pd.DataFrame, published: pd.DataFrame | None, note: str) ->
             values = table.loc[chosen, metric].dropna().to_numpy()
             if len(values) == 0:
                 continue
-            colour = colours[name]
+            colour = NEUTRAL if source == "published" else arm_colour(name)
             summary = fold_summary(values)
             face = "white" if source == "published" else colour
             axes.plot([summary["low"], min(1, summary["high"])], [y, y], color=colour, lw=1.2)
@@ -81,7 +77,8 @@ def fold_dots(folds: pd.DataFrame, published: pd.DataFrame | None, note: str) ->
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:.3g}".removeprefix("0"))
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
-    grid[0].set_yticks(range(len(series)), [name for name, _ in series])
+    named = [f"{arm_name(name)}\nn = {counts[name, source]}" for name, source in series]
+    grid[0].set_yticks(range(len(series)), named)
     grid[0].set_ylim(len(series) - 0.5, -0.5)
     return sheet, pd.DataFrame(drawn)
 
@@ -143,11 +140,12 @@ def confusion_panel(
     -------
     The figure, and arm, label, called, images, share.
     """
-    columns = min(4, len(confusions))
-    rows = -(-len(confusions) // columns)
+    rows = -(-len(confusions) // 5)
+    columns = -(-len(confusions) // rows)  # as full a last row as there can be
     n = int(next(iter(confusions.values())).sum())
     detail = f"n = {n} images; percent of the true class; frozen threshold"
-    sheet = titled_sheet(1.55 * columns + 0.7, 1.65 * rows + 0.35, "Confusion by arm", note, detail)
+    width = min(6.9, 1.55 * columns + 0.7)
+    sheet = titled_sheet(width, 1.5 * rows + 0.45, "Confusion by arm", note, detail)
     grid = sheet.subplots(rows, columns, squeeze=False)
     drawn = []
     for place, axes in enumerate(grid.ravel()):
@@ -160,17 +158,18 @@ def confusion_panel(
         for label in (0, 1):
             for called in (0, 1):
                 share = shares[label, called]
-                ink = "white" if share > 0.55 else "#222222"
+                ink = "white" if share > 0.68 else "#222222"  # contrast above 4.5 on either side
                 axes.text(called, label - 0.09, f"{counts[label, called]}", color=ink, ha="center",
                           va="center", size=10, weight="bold")  # fmt: skip
                 axes.text(called, label + 0.22, f"{100 * share:.0f} %", color=ink, ha="center",
                           va="center", size=7)  # fmt: skip
                 drawn.append((arm, label, called, int(counts[label, called]), share))
-        axes.set_title(arm_name(arm), color=arm_colour(arm), weight="bold")
+        axes.set_title(arm_name(arm), weight="bold", size=8, pad=5)
+        axes.plot([0, 1], [1, 1], color=arm_colour(arm), lw=4, transform=axes.transAxes)
         names = [label_names[0].replace(" ", "\n"), label_names[1].replace(" ", "\n")]
-        last = place + columns >= len(confusions)
-        axes.set_xticks([0, 1], names if last else ["", ""])
-        axes.set_yticks([0, 1], names if place % columns == 0 else ["", ""])
+        last = place >= columns * (rows - 1)
+        axes.set_xticks([0, 1], names if last else ["", ""], size=6.5)
+        axes.set_yticks([0, 1], names if place % columns == 0 else ["", ""], size=6.5)
         axes.set_xlabel("called" if last else "")
         axes.set_ylabel("true" if place % columns == 0 else "")
         axes.tick_params(length=0)

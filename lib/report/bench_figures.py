@@ -36,6 +36,9 @@ def growth_plot(table: pd.DataFrame, budget_mb: float) -> Drawn:
     time.set(xscale="log", yscale="log", xlabel="images", ylabel="seconds")
     memory.set(xscale="log", xlabel="images", ylabel="memory (MiB)")
     memory.set_ylim(0)
+    for axes in (time, memory):
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+    time.yaxis.set_major_formatter("{x:g}")
     time.legend()
     return sheet, table
 
@@ -62,5 +65,6 @@ def quality_plot(curves: pd.DataFrame, levels: pd.DataFrame, note: str, n: int) 
             axes.plot(own["minutes"], own["auc"], color=arm_colour(arm), lw=1.3,
                       label=name if number == 0 else None)  # fmt: skip
     axes.set(xscale="log", xlabel="minutes of training", ylabel="AUC")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(loc="lower right")
     return sheet, curves

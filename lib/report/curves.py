@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 from sklearn.metrics import roc_curve
 
 from lib.evaluation.metrics import expected_calibration_error, reliability
@@ -51,9 +53,23 @@ def learning_curves(history: pd.DataFrame, note: str) -> Drawn:
     return sheet, history.copy()
 
 
+def _scale(axes: Axes, name: str, values: pd.Series) -> None:
+    if name == "texture_weight":
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # it may keep within a decade
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_ylim(0, 1.1 * np.quantile(values, 0.995))  # spikes would flatten every curve
+        axes.locator_params(axis="y", nbins=4)
+    axes.yaxis.set_major_formatter("{x:.3g}")
+
+
 @styled
 def loss_curves(history: pd.DataFrame, note: str) -> Drawn:
     """Translator training: every loss and weight against the step, one panel each.
+
+    One that is 0 throughout is named, not drawn. The texture weight, which can differ between arms
+    by orders of magnitude, has a logarithmic axis.
 
     Parameters
     ----------
@@ -65,29 +81,31 @@ def loss_curves(history: pd.DataFrame, note: str) -> Drawn:
     The figure, and the running means (over 1/25 of the steps) that are drawn thick.
     """
     keyed = history if "arm" in history else history.assign(arm="cyclegan_texture")
-    names = [column for column in keyed if column not in ("arm", "step")]
+    every = [column for column in keyed if column not in ("arm", "step")]
+    names = [name for name in every if keyed[name].any()]
     window = max(1, keyed["step"].nunique() // 25)
     columns = min(4 if len(names) > 6 else 3, len(names))
     rows = -(-len(names) // columns)
     detail = f"{keyed['step'].nunique()} steps; thin: each step, thick: mean of {window} steps"
+    if unused := [_curve_name(name) for name in every if name not in names]:
+        detail += f"; 0 throughout: {', '.join(unused)}"
     sheet = titled_sheet(6.9, 1.6 * rows + 0.2, "Training of the translator", note, detail)
     grid = sheet.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(names) :]:
         axes.set_visible(False)
     drawn = []
     for arm, curve in keyed.groupby("arm", sort=False):
-        smooth = curve[names].rolling(window, center=True, min_periods=1).mean()
-        drawn.append(smooth.assign(arm=arm, step=curve["step"])[["arm", "step", *names]])
+        smooth = curve[every].rolling(window, center=True, min_periods=1).mean()
+        drawn.append(smooth.assign(arm=arm, step=curve["step"])[["arm", "step", *every]])
         for axes, name in zip(grid, names, strict=False):
-            axes.plot(curve["step"], curve[name], color=arm_colour(arm), alpha=0.25, lw=0.6)
-            axes.plot(curve["step"], smooth[name], color=arm_colour(arm), label=arm_name(arm))
-            axes.set_title(_curve_name(name))
-            # Spikes of single steps would flatten every curve.
-            top = np.quantile(keyed[name], 0.995)
-            axes.set_ylim(0, 1.1 * top if top > 0 else 1)
-            axes.yaxis.set_major_formatter("{x:.3g}")
-            axes.locator_params(nbins=4)
-    for axes in grid[(rows - 1) * columns : len(names)]:
+            if curve[name].any():  # else the arm is trained without it
+                axes.plot(curve["step"], curve[name], color=arm_colour(arm), alpha=0.25, lw=0.6)
+                axes.plot(curve["step"], smooth[name], color=arm_colour(arm), label=arm_name(arm))
+    for axes, name in zip(grid, names, strict=False):
+        axes.set_title(_curve_name(name))
+        axes.locator_params(axis="x", nbins=4)
+        _scale(axes, name, keyed[name])
+    for axes in grid[max(0, len(names) - columns) : len(names)]:
         axes.set_xlabel("step")
     if "arm" in history:
         lines, arms = grid[0].get_legend_handles_labels()
@@ -119,13 +137,13 @@ def roc_plot(
     counts = first.drop_duplicates("id")["label"].value_counts()
     detail = (
         f"n = {counts.sum()} images, {counts[1]} positive; band and brackets: 95 % bootstrap over "
-        "groups; dot: frozen threshold; dashed: chance"
+        "groups; dot: frozen threshold; diagonal: chance"
     )
     sheet = titled_sheet(5.7, max(3.75, 0.36 * len(arms)), title, note, detail)
     axes, key = sheet.subplots(1, 2, width_ratios=[2.1, 1])
     key.axis("off")
     axes.plot([0, 1], [0, 1], color=NEUTRAL, lw=0.8, ls=(0, (4, 3)))
-    drawn = []
+    drawn, curves = [], []
     for arm in arms:
         own = predictions[predictions["arm"] == arm]
         false, true, _ = roc_curve(own["label"], own["score"], drop_intermediate=False)
@@ -135,7 +153,10 @@ def roc_plot(
         colour = arm_colour(arm)
         axes.fill_between(false, low, high, color=colour, alpha=0.10, lw=0)
         told = f"{arm_name(arm)}\n{auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]"
-        axes.plot(false, true, color=colour, label=told)
+        same = any(np.array_equal(rates, (false, true)) for rates in curves)
+        curves.append((false, true))
+        dashes = (0, (3, 3)) if same else "-"  # one that lies on another leaves it to be seen
+        axes.plot(false, true, color=colour, label=told, ls=dashes)
         called = own["score"] >= thresholds[arm]
         axes.plot(
             called[own["label"] == 0].mean(), called[own["label"] == 1].mean(), "o", color=colour,

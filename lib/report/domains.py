@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib.patches import Ellipse
+from matplotlib.patheffects import withStroke
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
@@ -46,7 +47,7 @@ def count_bars(
     )
     counts["share"] = counts["images"] / counts.groupby("domain")["images"].transform("sum")
     domains = list(dict.fromkeys(table["domain"]))
-    detail = f"n = {len(table):,} images of {table['group'].nunique()} groups"
+    detail = f"n = {len(table):,} images of {table['group'].nunique():,} groups"
     sheet = titled_sheet(5.2, 0.62 * len(domains) + 0.5, "Images by domain and class", note, detail)
     axes = sheet.subplots()
     longest = counts["images"].max()
@@ -144,13 +145,13 @@ def domain_gap_plot(features: pd.DataFrame, columns: Sequence[str], note: str) -
         width, height = _ONE_SIGMA * np.sqrt(spread)
         angle = np.degrees(np.arctan2(*directions[::-1, 0]))
         centre = cloud.mean(axis=0)
-        axes.add_patch(
-            Ellipse(centre, width, height, angle=angle, fill=False, edgecolor=colour, lw=1.4)
-        )
+        outline = Ellipse(centre, width, height, angle=angle, fill=False, edgecolor=colour, lw=1.6)
+        outline.set_path_effects([withStroke(linewidth=3.6, foreground="white")])
+        axes.add_patch(outline)
         axes.plot([], [], "o", color=colour, label=f"{domain} (n = {len(cloud)})")
     shares = plane.explained_variance_ratio_
-    axes.set_xlabel(f"first component ({100 * shares[0]:.0f} % of the variance)")
-    axes.set_ylabel(f"second component ({100 * shares[1]:.0f} %)")
+    axes.set_xlabel(f"first component, SDs ({100 * shares[0]:.0f} % of the variance)")
+    axes.set_ylabel(f"second component, SDs ({100 * shares[1]:.0f} %)")
     axes.set_aspect("equal", adjustable="datalim")
     sheet.legend(loc="outside lower center", ncols=len(domains), handletextpad=0.1)
     return sheet, drawn

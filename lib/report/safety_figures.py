@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 
 from lib.report.style import LABEL_NAMES, NEUTRAL, Drawn, arm_colour, arm_name, styled, titled_sheet
 
-_STYLES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+# Neither the colour of a domain nor that of an arm: these are ways to doubt, and classes.
+_DOUBT_COLOURS = {"gate": "#AA4499", "margin": "#999933", "at random": NEUTRAL}
+_CLASS_STYLES = (dict(color="#888888", mfc="white", ls="--"), dict(color="#222222"))
 _MEASURES = {
-    "dice": "Dice, of {n} with one",
-    "invented": "invented, of {n} without",
-    "erased": "erased, of {n} with one",
+    "dice": ("Dice, of {n} with one", "Dice (1 is perfect)"),
+    "invented": ("invented, of {n} without", "share of images"),
+    "erased": ("erased, of {n} with one", "share of images"),
 }
 _STRUCTURE_NAMES = {"cavity": "cavity", "icm": "inner cell mass"}
 
@@ -54,7 +56,8 @@ def flip_dots(
         _arm_dots(axes, flips[flips["label"] == label], arms)
         axes.set_title(f"true class: {label_names[label]}", loc="left")
         axes.set_xlabel("share of flipped calls")
-        axes.set_xlim(left=-0.01)
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_xlim(left=-0.01)  # of both, and only now: a limit that is set no longer grows
     return sheet, flips.copy()
 
 
@@ -70,15 +73,16 @@ def structure_dots(kept: pd.DataFrame, note: str) -> Drawn:
     arms = list(dict.fromkeys(kept["arm"]))
     structures = list(dict.fromkeys(kept["structure"]))
     detail = "read by a network trained on the source; bars: 95 % intervals; oracle: its own limit"
-    height = 0.26 * len(arms) * len(structures) + 0.6 + 0.3 * len(structures)
+    height = 0.26 * len(arms) * len(structures) + 0.6 + 0.5 * len(structures)
     sheet = titled_sheet(6.9, height, "Structures that carry the diagnosis", note, detail)
     grid = sheet.subplots(len(structures), 3, sharey=True, squeeze=False)
     for panels, structure in zip(grid, structures, strict=True):
-        for axes, measure in zip(panels, _MEASURES, strict=True):
+        for axes, (measure, (title, unit)) in zip(panels, _MEASURES.items(), strict=True):
             own = kept[(kept["structure"] == structure) & (kept["measure"] == measure)]
             _arm_dots(axes, own, arms)
-            axes.set_xlim(-0.03, 1.03)
-            axes.set_title(_MEASURES[measure].format(n=own["n"].max()), loc="left", size=8)
+            axes.set(xlim=(-0.03, 1.03), xlabel=unit)
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+            axes.set_title(title.format(n=own["n"].max()), loc="left", size=8)
         panels[0].set_ylabel(_STRUCTURE_NAMES.get(structure, structure), weight="bold")
     return sheet, kept.copy()
 
@@ -94,8 +98,11 @@ def hidden_information_dots(table: pd.DataFrame, note: str) -> Drawn:
     """
     arms = list(dict.fromkeys(table["arm"]))
     names = list(dict.fromkeys(table["disturbance"]))
-    detail = f"n = {table['n'].max()} images; bars: 95 % BCa interval of the mean"
-    sheet = titled_sheet(5.0, 2.3, "Is the way back hidden in faint patterns?", note, detail)
+    detail = (
+        f"n = {table['n'].max()} images; bars: 95 % BCa interval of the mean; dashed: the "
+        "undisturbed round trip"
+    )
+    sheet = titled_sheet(5.0, 2.5, "Is the way back hidden in faint patterns?", note, detail)
     axes = sheet.subplots()
     for i, arm in enumerate(arms):
         own = table[table["arm"] == arm].set_index("disturbance").loc[names]
@@ -106,13 +113,14 @@ def hidden_information_dots(table: pd.DataFrame, note: str) -> Drawn:
         axes.axhline(own["value"].iloc[0], color=colour, lw=0.7, ls=(0, (4, 3)))
     axes.set_xticks(range(len(names)), names)
     axes.set_ylim(bottom=0)
+    axes.set_xlabel("disturbance (noise: SD in grey levels; JPEG: quality)")
     axes.set_ylabel("round-trip error (grey levels)")
     sheet.legend(loc="outside lower center", ncols=len(arms))
     return sheet, table.copy()
 
 
 @styled
-def risk_coverage_plot(table: pd.DataFrame, note: str, kept: float) -> Drawn:
+def risk_coverage_plot(table: pd.DataFrame, note: str, kept: float, n: int) -> Drawn:
     """Share of wrong calls against the share of images that are kept.
 
     Parameters
@@ -121,12 +129,17 @@ def risk_coverage_plot(table: pd.DataFrame, note: str, kept: float) -> Drawn:
         Output of ``lib.evaluation.safety.risk_coverage``.
     kept
         Coverage at the gate's threshold, drawn as a line.
+    n
+        Number of images.
     """
-    detail = "least doubtful images first; bands: 95 % bootstrap over images; line: the gate"
+    detail = (
+        f"n = {n} images, least doubtful first; bands: 95 % bootstrap over images; dotted: where "
+        "the gate's threshold lies"
+    )
     sheet = titled_sheet(4.6, 2.8, "Leave or translate", note, detail)
     axes = sheet.subplots()
-    for i, (name, own) in enumerate(table.groupby("doubt", sort=False)):
-        colour = NEUTRAL if name == "at random" else _STYLES[i % len(_STYLES)]
+    for name, own in table.groupby("doubt", sort=False):
+        colour = _DOUBT_COLOURS[name]
         axes.fill_between(own["coverage"], own["low"], own["high"], color=colour, alpha=0.12, lw=0)
         axes.plot(own["coverage"], own["risk"], color=colour, label=name)
     axes.axvline(kept, color="#222222", lw=0.9, ls=(0, (2, 2)))
@@ -153,16 +166,17 @@ def prior_stress_plot(
     """
     counts = flips.groupby("label")["n"].max()
     words = ", ".join(f"{counts[label]} {label_names[label]}" for label in counts.index)
-    detail = f"n = {words}; bars: 95 % Wilson interval; line: share in the source domain"
+    detail = f"n = {words}; bars: 95 % Wilson interval; dotted: share in the source domain"
     sheet = titled_sheet(4.6, 2.6, "Translators trained on another mix of classes", note, detail)
     axes = sheet.subplots()
-    for label, colour in zip((0, 1), _STYLES, strict=False):
+    for label, style in enumerate(_CLASS_STYLES):
         own = flips[flips["label"] == label].sort_values("share")
         x = own["share"] + (0.008 if label else -0.008)
-        axes.vlines(x, own["low"], own["high"], color=colour, lw=1.2)
-        axes.plot(x, own["value"], "o-", color=colour, ms=4.5, label=label_names[label])
+        axes.vlines(x, own["low"], own["high"], color=style["color"], lw=1.2)
+        axes.plot(x, own["value"], marker="o", ms=4.5, label=label_names[label], **style)
     axes.axvline(source_share, color="#222222", lw=0.9, ls=(0, (2, 2)))
-    axes.set(xlabel="share of positives among the target images it saw", ylabel="flipped calls")
+    axes.set_xlabel("share of positives among the target images it saw")
+    axes.set_ylabel("share of flipped calls")
     axes.set_ylim(bottom=0)
     sheet.legend(loc="outside lower center", ncols=2)
     return sheet, flips.copy()

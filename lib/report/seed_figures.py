@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from lib.report.style import (
+    ARM_COLOURS,
     METRIC_NAMES,
+    NEUTRAL,
     Drawn,
     arm_colour,
     arm_name,
@@ -39,7 +41,8 @@ def seed_dots(over: pd.DataFrame, single: pd.DataFrame, note: str, title: str) -
     for axes, metric in zip(sheet.subplots(1, 2, sharey=True), names, strict=True):
         rows = over[over["metric"] == metric].set_index("arm")
         for y, arm in enumerate(arms):
-            colour = arm_colour(arm)
+            # Of a dozen variants of one method some would share a colour that means nothing.
+            colour = arm_colour(arm) if set(arms) & set(ARM_COLOURS) else NEUTRAL
             each = single.loc[single["arm"] == arm, metric]
             axes.plot(rows.loc[arm, ["low", "high"]], [y, y], color=colour, lw=1.6)
             axes.plot(each, [y] * len(each), "o", color=colour, mfc="white", ms=3.5, mew=0.8)

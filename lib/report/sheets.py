@@ -60,6 +60,12 @@ def _heading(name: str, width: float) -> str:
     return textwrap.fill(printed, max(9, int(width * 14)), break_long_words=False)
 
 
+def _heading_size(headings: Sequence[str], width: float) -> float:
+    """Points at which the longest line of the headings is no wider than a column of ``width``."""
+    longest = max(len(line) for heading in headings for line in heading.split("\n"))
+    return min(7.5, 72 * width / (0.6 * longest))  # a character is about 0.6 of its size wide
+
+
 def _tight(sheet: Sheet, left: float = 0.0) -> None:
     """Images close together; ``left`` inches are kept free for the names of the rows."""
     engine = sheet.get_layout_engine()
@@ -122,20 +128,22 @@ def frames_sheet(
     images
         Photographs in the order of the rows of ``frames``.
     frames
-        Frame table: id, x, y, radius (pixels), confidence, found. Unsure finds are dashed.
+        Frame table: id, x, y, radius (pixels), confidence, found, and optionally domain, which
+        then stands above each photograph. Unsure finds are dashed.
     truth
         id, x, y, radius; drawn as a thin black and white circle below the found one.
     """
     columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    ratio = max(image.shape[0] / image.shape[1] for image in images)
+    ratios = [image.shape[0] / image.shape[1] for image in images]
+    heights = [max(ratios[i : i + columns]) for i in range(0, len(images), columns)]
     cell = 6.8 / columns
     kept = int((~frames["found"]).sum())
-    detail = f"n = {len(frames)}; {kept} unsure, which keep the whole frame"
-    detail += "; solid: found, dashed: unsure" + (", white: truth" if truth is not None else "")
-    sheet = titled_sheet(6.9, rows * (cell * ratio + 0.17), "Where the embryo is", note, detail)
+    detail = f"n = {len(frames)} images; orange: found; dashed: unsure ({kept}), whole frame kept"
+    detail += "; white: truth" if truth is not None else ""
+    height = cell * sum(heights) + 0.2 * len(heights)
+    sheet = titled_sheet(6.9, height, "Where the embryo is", note, detail)
     _tight(sheet)
-    grid = sheet.subplots(rows, columns, squeeze=False).ravel()
+    grid = sheet.subplots(len(heights), columns, squeeze=False, height_ratios=heights).ravel()
     for axes in grid[len(images) :]:
         axes.set_visible(False)
     true = None if truth is None else truth.set_index("id")
@@ -150,7 +158,8 @@ def frames_sheet(
         axes.plot(frame.x, frame.y, "+", color="#E69F00", ms=6)
         # A circle may leave the photograph; the photograph must not shrink for it.
         axes.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
-        axes.set_title(f"confidence {frame.confidence:.2f}", size=7, pad=2)
+        domain = getattr(frame, "domain", "")
+        axes.set_title(f"{domain} confidence {frame.confidence:.2f}".strip(), size=7, pad=2)
     if truth is None:
         return sheet, frames.copy()
     return sheet, frames.merge(truth, on="id", suffixes=("", "_truth"))
@@ -168,16 +177,18 @@ def device_comparison(
     devices
         Device name to phantom photographs.
     real
-        Name of a real data set to its photographs.
+        Name of a real data set to its photographs; may be empty, which the title then says.
     """
     rows = [(name, "phantom", images) for name, images in devices.items()]
     rows += [(name, "real", images) for name, images in real.items()]
     cell = 6.5 / columns
     ratios = [images[0].shape[0] / images[0].shape[1] for _, _, images in rows]
-    sheet = titled_sheet(
-        6.9, cell * sum(ratios) + 0.03 * len(rows), "Simulated devices beside real photographs",
-        "synthetic phantom and real images", "the name of each row says which; whole frames",
-    )  # fmt: skip
+    title, note = "Simulated devices", "synthetic phantom"
+    detail = f"the first {columns} images of each, whole frames"
+    if real:
+        title, note = f"{title} beside real photographs", f"{note} and real images"
+        detail += "; the name of each row says which"
+    sheet = titled_sheet(6.9, cell * sum(ratios) + 0.03 * len(rows), title, note, detail)
     _tight(sheet, left=0.35)
     grid = sheet.subplots(len(rows), columns, squeeze=False, gridspec_kw=dict(height_ratios=ratios))
     drawn = []
@@ -231,7 +242,7 @@ def image_sheet(
     _tight(sheet, left=0.2 if rows else 0.0)
     grid = sheet.subplots(count, width, squeeze=False)
     for axes, heading in zip(grid[0], headings, strict=True):
-        axes.set_title(heading, size=7.5, pad=3)
+        axes.set_title(heading, size=_heading_size(headings, cell), pad=3)
     for c, stack in enumerate(columns.values()):
         for axes, image in zip(grid[:, c], stack, strict=True):
             _show(axes, image.permute(1, 2, 0).numpy())

@@ -31,6 +31,7 @@ DOMAIN_COLOURS = {
 ARM_COLOURS = {
     "raw": "#333333",
     "grey": "#BBBBBB",
+    "rgb": "#A65628",
     "recalibrated": "#667788",
     "adabn": "#EE8866",
     "augmented": "#117733",

@@ -11,6 +11,8 @@ from lib.evaluation.statistics import aligned, delong, holm, mcnemar, paired_dif
 from lib.progress import progress
 from lib.report.style import arm_name
 
+_METRICS = {"balanced_accuracy": "balanced accuracy", "auc": "AUC"}
+
 
 def differences(
     combined: pd.DataFrame, frozen: Mapping[str, float], arm: str, resamples: int = 2000
@@ -56,7 +58,8 @@ def _interval(row: pd.Series, sign: str = "+") -> str:
 
 
 def control_verdict(found: pd.DataFrame, comparison: pd.DataFrame, arm: str) -> str:
-    """Markdown: which controls do as well as ``arm``, and whether a threshold alone would.
+    """Markdown: which controls do as well as ``arm``, whether a threshold alone would, and what
+    the texture loss does to each metric.
 
     Parameters
     ----------
@@ -67,7 +70,7 @@ def control_verdict(found: pd.DataFrame, comparison: pd.DataFrame, arm: str) -> 
     """
     name = arm_name(arm)
     lines = []
-    for metric, label in (("balanced_accuracy", "balanced accuracy"), ("auc", "AUC")):
+    for metric, label in _METRICS.items():
         rows = found[(found["metric"] == metric) & found["arm"].isin(CONTROLS)]
         equal = rows[(rows["low"] <= 0) & (rows["high"] >= 0)]
         better = rows[rows["high"] < 0]
@@ -106,23 +109,27 @@ def _threshold_verdict(comparison: pd.DataFrame, arm: str) -> str:
 
 
 def _texture_verdict(found: pd.DataFrame, arm: str) -> list[str]:
-    rows = found[(found["arm"] == "cyclegan") & (found["metric"] == "auc")]
-    if arm == "cyclegan" or rows.empty:
-        return []
-    row = rows.iloc[0]
-    if row["low"] > 0:
-        words = "The texture loss helps"
-    elif row["high"] < 0:
-        words = "**The texture loss harms**"
-    else:
-        words = "**No effect of the texture loss can be told from chance here**"
-    return [f"- {words}: AUC against the same translator without it {_interval(row)}."]
+    lines = []
+    for metric, label in _METRICS.items():
+        rows = found[(found["arm"] == "cyclegan") & (found["metric"] == metric)]
+        if arm == "cyclegan" or rows.empty:
+            continue
+        row = rows.iloc[0]
+        if row["low"] > 0:
+            words = "The texture loss helps"
+        elif row["high"] < 0:
+            words = "**The texture loss harms**"
+        else:
+            words = "**No effect of the texture loss can be told from chance here**"
+        told = f"{label} against the same translator without it {_interval(row)}"
+        lines.append(f"- {words}: {told}.")
+    return lines
 
 
 def seeds_verdict(found: pd.DataFrame) -> str:
     """Markdown: what several trainings agree on, from ``repeats.differences_over_seeds``."""
     lines = []
-    for metric, label in (("balanced_accuracy", "balanced accuracy"), ("auc", "AUC")):
+    for metric, label in _METRICS.items():
         rows = found[found["metric"] == metric]
         for part, words in (
             (rows[rows["low"] > 0], "ahead of"),

@@ -140,6 +140,14 @@ def test_every_page_fits_a_phone(look, pages, site):
     assert wide == []
 
 
+def test_the_way_on_is_whole_on_a_phone(look):
+    page = look("library/lib.evaluation.arms.html", PHONE)
+    ways = page.locator(".prev-next-area a")
+    assert ways.count() == 2
+    for way in ways.all():
+        assert way.evaluate("link => link.scrollWidth <= link.clientWidth")
+
+
 @pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
 def test_notebooks_are_whole_without_a_script(path, look):
     page = look(f"notebooks/{path.stem}.html", java_script_enabled=False)
@@ -221,6 +229,19 @@ def test_the_keyboard_can_be_followed(look):
         seen.add(focus[0])
         assert (focus[1] != "none" and focus[2] >= 1) or focus[3] != "none", focus
     assert len(seen) > 15
+
+
+def test_on_paper_nothing_is_cut(look):
+    for path in ("notebooks/03_cyclegan_texture.html", "notebooks/04_evaluation.html",
+                 "claims.html"):  # fmt: skip
+        page = look(path, dict(width=718, height=1050))  # A4 within its margins
+        page.emulate_media(media="print")
+        cut = page.evaluate(
+            "[...document.querySelectorAll('.bd-article :is(pre, table, img)')].filter("
+            "part => part.checkVisibility() && (part.scrollWidth > part.clientWidth + 1"
+            " || part.getBoundingClientRect().right > innerWidth)).map(part => part.outerHTML)"
+        )
+        assert [part[:200] for part in cut] == []
 
 
 def test_on_paper_there_is_the_article_alone(look):

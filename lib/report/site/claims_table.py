@@ -8,10 +8,18 @@ from lib.params import InputError
 from lib.report.claims import ClaimBook, load_claims
 from lib.report.claims_report import RUNGS, claim_cells, summary
 from lib.report.consistency import VERDICTS, Verdict
-from lib.report.site.markup import escaped, scrolling, table
+from lib.report.site.markup import PERCENT, escaped, scrolling, table
 from lib.report.site.run import SiteRun
 
 FILTERS = {"system": "Document", "verdict": "Verdict", "rung": "Rung"}
+MEANINGS = {
+    "reproduced": "it agrees",
+    "direction only": "the same direction, but another size or synthetic images",
+    "contradicted": "what was found here excludes it, chance allowed for",
+    "inconclusive": "the interval found here is too wide to tell",
+    "inconsistent": "other published figures exclude it",
+    "not run": "this run cannot say",
+}
 
 
 def claims_page(run: SiteRun) -> str:
@@ -38,11 +46,11 @@ def claims_page(run: SiteRun) -> str:
             f"{len(book.claims)} figures and statements of {len(book.systems)} documents, held "
             "against each other and against this run. Some are judged on two rungs.",
             "",
-            *(f"- *{rung}*: {words}" for rung, words in RUNGS.items()),
+            *meanings(verdicts),
             "",
             "`reproduced` on the rung arithmetic says that a figure agrees with those printed "
             "beside it, not that anything was measured. Synthetic images never reproduce a "
-            f"published figure; this run is on {run.images}. Intervals are 95 %.",
+            f"published figure; this run is on {run.images}. Intervals are {PERCENT}.",
             "",
             counts(verdicts),
             "",
@@ -57,6 +65,16 @@ def claims_page(run: SiteRun) -> str:
             _verdicts(book, verdicts),
         ]
     )
+
+
+def meanings(verdicts: Sequence[Verdict]) -> list[str]:
+    """Lists in Markdown: what the rungs and the verdicts that occur mean."""
+    rungs = {verdict.rung for verdict in verdicts}
+    given = {verdict.verdict for verdict in verdicts}
+    return [
+        *(f"- Rung *{rung}*: {words}" for rung, words in RUNGS.items() if rung in rungs),
+        *(f"- Verdict *{name}*: {words}" for name, words in MEANINGS.items() if name in given),
+    ]
 
 
 def counts(verdicts: Sequence[Verdict]) -> str:

@@ -84,8 +84,8 @@ def _entry(run: SiteRun, picture: Picture) -> str:
     ]
     if picture.known:
         text = trail(run.folder / picture.notebook, f"{picture.name}.png")
-        lines.append(details(f"Where {picture.title} comes from", text))
+        lines.append(details(f"{picture.title}: where it comes from", text))
     return "\n".join(lines)
 
 
-_NOT_KEPT = ". These are kept results: <code>make reproduce</code> writes all files of a figure"
+_NOT_KEPT = ". Its SVG and CSV are not kept here: <code>make reproduce</code> writes them."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+PERCENT = "95\N{NO-BREAK SPACE}%"
+
 
 def escaped(text: object) -> str:
     """Text for HTML, also between quotation marks."""

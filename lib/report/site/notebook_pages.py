@@ -96,8 +96,8 @@ def _figure(picture: Picture, images: str, width: int | None) -> str:
         f'<span class="unseen">: {escaped(picture.title)}</span></a>'
     )
     return (
-        f'<figure class="drawn" id="{picture.anchor}"><img src="{place}" '
-        f'alt="{escaped(picture.alt(images))}"{across}>'
+        f'<figure class="drawn" id="{picture.anchor}"><a href="{place}"><img src="{place}" '
+        f'alt="{escaped(picture.alt(images))}"{across}></a>'
         f"<figcaption>{escaped(picture.title)}.{more}</figcaption></figure>"
     )
 

@@ -11,13 +11,28 @@ from lib.paths import ROOT
 from lib.report.consistency import Verdict
 from lib.report.readme import compared_arms, interval_text
 from lib.report.site.cells import Picture
-from lib.report.site.claims_table import counts
-from lib.report.site.markup import escaped, table
+from lib.report.site.claims_table import counts, meanings
+from lib.report.site.markup import PERCENT, escaped, table
 from lib.report.site.run import SiteRun
 from lib.report.style import arm_name
 from lib.report.verdicts import control_verdict, seeds_verdict
 
 SHEET = "images_"  # figures of this name show every arm's images of a domain
+ARMS = {
+    "raw": "the untouched colour image, to the classifier of colour images",
+    "grey": "the untouched image in grey, as in all arms but the coloured ones",
+    "rgb": "images of the source domain itself, in colour",
+    "recalibrated": "grey, at a threshold that unlabelled target images set",
+    "adabn": "grey, with batch-norm statistics of unlabelled target images (adaptive batch "
+    "normalization)",
+    "augmented": "grey, to a classifier trained under changes of exposure, contrast, focus, noise",
+    "histogram": "grey levels matched to those of the source domain",
+    "fda": "low spatial frequencies taken from the source domain (Fourier domain adaptation)",
+    "cyclegan": "translated by a CycleGAN trained without a texture loss",
+    "cyclegan_texture": "translated by a CycleGAN trained with it: the method of the study",
+    "cyclegan_joint": "as that, by one translator for both target domains",
+    "oracle": "the same object photographed by the source device: the truth, and the limit",
+}
 
 
 def story(
@@ -51,14 +66,20 @@ def story(
             "",
             f"Profile {run.profile}, {run.images}. The threshold is frozen on validation images of "
             f"the source domain; translators {'' if run.parameters['transductive'] else 'never '}"
-            "saw the evaluated images. Intervals are 95 %.",
+            f"saw the evaluated images. Intervals (in brackets) are {PERCENT}.",
+            "",
+            *_glossary(run),
             "",
             *_findings(run, titles),
-            "### Every arm",
+            f"### Every arm, {run.images}",
             "",
             _arms(run),
             "",
             "## What it says of the published claims",
+            "",
+            "A rung is what a claim was held against.",
+            "",
+            *meanings(verdicts),
             "",
             counts(verdicts),
             "",
@@ -90,8 +111,8 @@ def _notice(run: SiteRun) -> str:
     words = " ".join(line.lstrip("# ") for line in header.splitlines())
     what = (
         "All images of this run are synthetic: phantom embryos in simulated devices. The results "
-        "say what the method does where the truth is known, are no evidence about real embryos and "
-        "not comparable with published figures."
+        "say what the method does where the truth is known. They are no evidence about real "
+        "embryos, and cannot be compared with published figures."
         if run.synthetic
         else f"This run is on {run.images}. They may not be yours to publish, and these pages show "
         "them."
@@ -115,6 +136,13 @@ def _sheet(run: SiteRun, found: Mapping[str, Sequence[Picture]]) -> list[str]:
     return []
 
 
+def _glossary(run: SiteRun) -> Iterator[str]:
+    """What each arm of the run is, in the order of the figures."""
+    yield "An arm is a way to show target images to the classifier trained on the source domain:\n"
+    there = {arm for _, arm, _, _ in compared_arms(run.metrics())}
+    yield from (f"- {arm_name(arm)}: {words}" for arm, words in ARMS.items() if arm in there)
+
+
 def _findings(run: SiteRun, titles: Mapping[str, str]) -> Iterator[str]:
     for name in titles:
         tables = run.folder / name / "tables"
@@ -135,6 +163,10 @@ def _findings(run: SiteRun, titles: Mapping[str, str]) -> Iterator[str]:
 
 
 def _arms(run: SiteRun) -> str:
+    found = list(compared_arms(run.metrics()))
+    domains = list(dict.fromkeys(domain for domain, *_ in found))
+    place = {arm: number for number, arm in enumerate(ARMS)}  # as in the figures; new ones last
+    found.sort(key=lambda row: (domains.index(row[0]), place.get(row[1], len(place))))
     rows = [
         [
             escaped(domain.upper() if run.synthetic else domain),
@@ -144,7 +176,7 @@ def _arms(run: SiteRun) -> str:
             str(auc["n"]),
             str(auc["seeds"]),
         ]
-        for domain, arm, auc, balanced in compared_arms(run.metrics())
+        for domain, arm, auc, balanced in found
     ]
     columns = ["images of", "arm", "AUC", "balanced accuracy", "n", "trainings"]
     return table(columns, rows, f"Every arm, {run.images}")
