@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 
 from lib.image_commands import add_audit, add_reader_study, add_translate, add_unpack
 from lib.params import InputError
@@ -258,4 +259,6 @@ def _add_site(commands: argparse._SubParsersAction) -> None:
 
 
 if __name__ == "__main__":
+    # A user has no use for the line of code that warns.
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     sys.exit(main())
