@@ -30,7 +30,8 @@ class Finished:
         if not (folder / RECORD).is_file():
             raise InputError(
                 f"{notebook} has no finished results in profile '{folder.parent.name}'. "
-                f"Run notebook {notebook} first, with the same parameters."
+                f"Run notebook {notebook} first, with the same parameters, or all of them: make "
+                f"reproduce PROFILE={folder.parent.name}"
             )
         self.notebook = notebook
         self.folder = folder
