@@ -30,8 +30,7 @@ class Finished:
         if not (folder / RECORD).is_file():
             raise InputError(
                 f"{notebook} has no finished results in profile '{folder.parent.name}'. "
-                f"Run notebook {notebook} first, with the same parameters, or all of them: make "
-                f"reproduce PROFILE={folder.parent.name}"
+                f"Run notebook {notebook} first, with the same parameters."
             )
         self.notebook = notebook
         self.folder = folder

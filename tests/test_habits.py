@@ -27,7 +27,7 @@ from lib.report.claims import load_claims
 from lib.report.evidence import read_evidence
 from lib.report.judgement import judge
 from lib.report.verdicts import differences
-from lib.results import Finished
+from lib.workshop import write_workshop
 
 MODULES = sorted((ROOT / "lib").rglob("*.py"))
 
@@ -203,9 +203,10 @@ def test_a_wrong_profile_is_answered_with_the_right_ones():
     assert "claims" not in str(refused.value)
 
 
-def test_results_that_are_not_there_are_answered_with_how_to_make_them(tmp_path):
-    with pytest.raises(InputError, match="make reproduce PROFILE=mine"):
-        Finished("a_notebook", tmp_path / "mine" / "a_notebook")
+def test_results_that_are_not_there_are_answered_with_how_to_make_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("COMPENDIUM_RESULTS", str(tmp_path))
+    with pytest.raises(InputError, match="make reproduce PROFILE=quick"):
+        write_workshop("quick")
     with pytest.raises(InputError, match="as results/quick; make reproduce PROFILE=mine"):
         read_evidence(tmp_path / "mine")
 
