@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 
 from lib.image_commands import add_audit, add_reader_study, add_translate, add_unpack
 from lib.params import InputError
@@ -11,7 +12,12 @@ from lib.params import InputError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns 0, or 2 where what it was given cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m lib", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lib",
+        description=__doc__,
+        epilog="example: python -m lib audit /path/to/images; python -m lib COMMAND --help shows "
+        "one for each",
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_audit(commands)
     add_translate(commands)
@@ -59,7 +65,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         epilog="example: torchrun --nproc-per-node 2 -m lib train cyclegan --params "
         "params/quick.yaml",
     )
-    parser.add_argument("stage", choices=("classifier", "cyclegan"))
+    parser.add_argument("stage", choices=("classifier", "cyclegan"), help="what to train")
     parser.add_argument("--params", required=True, help="parameter file, as params/quick.yaml")
     parser.set_defaults(command=run)
 
@@ -78,12 +84,12 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
         epilog="example: python -m lib bench --only speed; five minutes each for speed and growth "
         "on a CPU; precision and quality take most of an hour and need a finished run of quick.",
     )
-    parser.add_argument("--out", default="results/bench.json")
+    parser.add_argument("--out", default="results/bench.json", help="file to write")
     parser.add_argument(
         "--only", nargs="+", choices=("speed", "growth", "precision", "quality"), default=[],
         help="sections to measure (default: all)",
     )  # fmt: skip
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="of a process (default: 2)")
     parser.set_defaults(command=run)
 
 
@@ -154,7 +160,12 @@ def _add_notebook(commands: argparse._SubParsersAction) -> None:
         except NotebookError as error:
             sys.exit(f"error: {error}")
 
-    parser = commands.add_parser("notebook", help="execute one notebook (called by Snakemake)")
+    parser = commands.add_parser(
+        "notebook",
+        help="execute one notebook (called by Snakemake)",
+        epilog="example: python -m lib notebook NN_name --profile quick --key KEY --sources HASH; "
+        "by hand rather: make reproduce",
+    )
     parser.add_argument("name", help="notebook without suffix, as NN_name")
     parser.add_argument("--profile", required=True, help="parameter file without suffix")
     parser.add_argument("--key", required=True, help="content key its results are marked with")
@@ -169,7 +180,10 @@ def _add_collect(commands: argparse._SubParsersAction) -> None:
         collect(**options)
 
     parser = commands.add_parser(
-        "collect", help="write metrics.json and manifest.json of a run (called by Snakemake)"
+        "collect",
+        help="write metrics.json, manifest.json and cards of a run (called by Snakemake)",
+        epilog="example: python -m lib collect --profile quick --data FINGERPRINT; by hand rather: "
+        "make reproduce",
     )
     parser.add_argument("--profile", required=True, help="parameter file without suffix")
     parser.add_argument("--data", required=True, help="fingerprint of the images")
@@ -258,4 +272,6 @@ def _add_site(commands: argparse._SubParsersAction) -> None:
 
 
 if __name__ == "__main__":
+    # A user has no use for the line of code that warns.
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     sys.exit(main())

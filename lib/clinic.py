@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.data.framing import Frame, crop, find_embryos
+from lib.data.framing import Frame, crop, frames_of
 from lib.data.images import SUFFIXES, decode, fit, to_grey
 from lib.data.pasting import Square, encode, paste
 from lib.keys import file_digest
@@ -256,7 +256,7 @@ def _frames(bundle: Bundle, greys: Sequence[np.ndarray]) -> list[Frame | None]:
     """Where each embryo is; None where the whole image is used."""
     if bundle.params.framing == "whole":
         return [None] * len(greys)
-    return [frame if frame.found else None for frame in find_embryos(greys)]
+    return [frame if frame.found else None for frame in frames_of(greys)]
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

@@ -41,12 +41,13 @@ class Folder:
         whole = pd.concat([listed.reset_index(drop=True), read], axis=1)
         bad = whole["reason"].notna()
         self.excluded = whole.loc[bad, ["id", "domain", "reason"]]
-        self._table = whole[~bad].drop(columns="reason").reset_index(drop=True)
-        if self._table.empty:
+        usable = whole[~bad].drop(columns="reason").reset_index(drop=True)
+        if usable.empty:
             raise InputError(
                 f"{self.root}: none of {len(whole)} images can be read. "
                 f"{self.excluded['reason'].iloc[0]}"
             )
+        self._table = usable.astype({"width": int, "height": int})
 
     def table(self) -> pd.DataFrame:
         """Image table of what can be read; ``label`` is empty where none is known."""
@@ -90,7 +91,8 @@ class Folder:
             content = read_bytes(path)
             image, mode = decode_bytes(content, path)
         except InputError as error:
-            return {"reason": str(error)}
+            # The page may be handed on: where the folder lies is nobody's business.
+            return {"reason": str(error).removeprefix(f"{self.root}/")}
         return dict(sha256=hashlib.sha256(content).hexdigest(), width=image.shape[1],
                     height=image.shape[0], mode=mode, reason=None)  # fmt: skip
 
@@ -121,7 +123,11 @@ def audit_folder(root: str | Path, out: str | Path, force: bool = False) -> dict
     tables = {
         "files": audit.integrity(folder),
         "excluded": folder.excluded,
-        "labels": table.groupby(["domain", "label"]).size().rename("images").reset_index(),
+        "labels": table.groupby(["domain", "label"])
+        .size()
+        .rename("images")
+        .reset_index()
+        .replace({"label": {"": "not known"}}),
         "repeated names": audit.name_collisions(table),
         "exact duplicates": audit.exact_duplicates(table),
         "near duplicates": audit.near_duplicates(small, table),
@@ -136,7 +142,8 @@ _WORDS = {
     "excluded": "Files that cannot be read, and why.",
     "labels": "Images by domain and label.",
     "repeated names": "Whoever copies each class into one directory keeps only the survivors.",
-    "exact duplicates": "Files of the same content.",
+    "exact duplicates": "Files of the same content, a set each. A conflict of labels is an error "
+    "in the data; the rest may lie on one side of a split only.",
     "near duplicates": "Pairs that look alike, by perceptual hash and correlation. They must not "
     "lie on two sides of a split.",
     "appearance": "Statistics of the luma. Domains that differ here are told apart at a glance.",
@@ -154,17 +161,26 @@ def _page(folder: Folder, tables: dict[str, pd.DataFrame]) -> str:
     for domain, images in folder.table().groupby("domain", sort=False):
         parts.append(f"<h2>{html.escape(str(domain))}, the first images</h2>")
         parts += [_figure(folder, id) for id in images["id"].head(8)]
-    count = len(folder.table())
-    return page(f"Audit of {folder.root.name}", [f"{count} images"], "".join(parts))
+    facts = [
+        f"{len(folder.table())} images can be read, {len(folder.excluded)} cannot",
+        f"{tables['exact duplicates']['set'].nunique()} sets of files with the same content, "
+        f"{len(tables['near duplicates'])} pairs that look alike",
+    ]
+    return page(f"Audit of {folder.root.name}", facts, "".join(parts))
 
 
 def _figure(folder: Folder, id: str) -> str:
-    name = html.escape(id)
     return (
-        f"<figure class='one'><img src='{thumbnail(folder.root / id)}' alt='{name}'>"
-        f"<figcaption>{name}</figcaption></figure>"
+        f"<figure class='one'>{_image(folder, id)}<figcaption>{html.escape(id)}</figcaption>"
+        "</figure>"
     )
 
 
 def _pair(folder: Folder, first: str, second: str) -> str:
-    return _figure(folder, first) + _figure(folder, second)
+    both = f"{_image(folder, first)} {_image(folder, second)}"
+    names = f"{html.escape(first)}<br>{html.escape(second)}"
+    return f"<figure>{both}<figcaption>{names}</figcaption></figure>"
+
+
+def _image(folder: Folder, id: str) -> str:
+    return f"<img src='{thumbnail(folder.root / id)}' alt='{html.escape(id)}'>"

@@ -93,7 +93,10 @@ def add_reader_study(commands: argparse._SubParsersAction) -> None:
         print(f"{export_answers(**options)} answers written: {options['out']}")
 
     parser = commands.add_parser(
-        "reader-study", help="make a blinded study of a run's images, export its answers"
+        "reader-study",
+        help="make a blinded study of a run's images, export its answers",
+        epilog="example: python -m lib reader-study make --results results/quick --out "
+        "reader_study; make --help and export --help say more",
     )
     verbs = parser.add_subparsers(metavar="make | export", required=True)
     parser = verbs.add_parser(
@@ -106,7 +109,7 @@ def add_reader_study(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", required=True, help="folder to make")
     parser.add_argument("--images", type=int, default=40, help="different images (default: 40)")
     parser.add_argument("--repeats", type=int, default=8, help="of them shown twice (default: 8)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of choice and order (default: 0)")
     parser.set_defaults(command=make)
     parser = verbs.add_parser(
         "export",

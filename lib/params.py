@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 class InputError(ValueError):
     """Something a user handed in cannot be used; the message names it and the remedy."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook or page shows: the message, which is for a user, and no lines of code."""
+        return [f"error: {self}"]
+
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The networks, losses and optimiser of the published code, to the letter.
@@ -238,8 +242,12 @@ def load_params(path: str | Path, **overrides: Any) -> Params:
     """
     path = Path(path)
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
-        raise InputError(f"{path}: no such parameter file. Profiles beside it: {known}.")
+        profiles = {beside.stem for beside in path.parent.glob("*.yaml")} - {"claims"}
+        known = ", ".join(sorted(profiles)) or "none"
+        raise InputError(
+            f"{path}: no such parameter file. Profiles beside it: {known}. Give the path of one, "
+            "as params/quick.yaml."
+        )
     try:
         values = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -41,7 +41,10 @@ def write_workshop(profile: str, force: bool = False) -> Path:
     """
     parameters = _parameters(profile)
     notebooks = notebook_paths()
-    finished = [Finished(path.stem, results_root() / profile / path.stem) for path in notebooks]
+    try:
+        finished = [Finished(path.stem, results_root() / profile / path.stem) for path in notebooks]
+    except InputError as error:
+        raise InputError(f"{error} All of them: make reproduce PROFILE={profile}.") from None
     place = results_root() / WORKSHOP
     if place.exists() and not force:
         raise InputError(

@@ -101,6 +101,19 @@ def test_performance_is_that_of_table_2_at_the_frozen_threshold(results):
         assert wanted in rows_of(card, name)
 
 
+def test_a_structure_that_is_not_seen_in_the_truth_counts_as_not_measured(results):
+    kept = results.table(JUDGED, "structures")
+    truth = (kept["arm"] == "oracle") & (kept["measure"] == "erased")
+    for icm, cavity, said in ((0.9, 0.1, ["icm"]), (0.2, 0.1, []), (0.5, 1.0, ["cavity", "icm"])):
+        shares = kept["structure"].map(dict(icm=icm, cavity=cavity))
+        results.change(JUDGED, "structures", value=kept["value"].where(~truth, shares))
+        for card in results.cards().values():
+            if card.startswith("# Model card"):
+                lines = [line for line in card.splitlines() if "**Not measured for" in line]
+                assert [line.split("for ")[1].split("*")[0] for line in lines] == said
+                assert all(f"{icm:.3f} [" in line for line in lines if "icm" in line)
+
+
 def test_failures_are_those_of_the_tables(results):
     card = results.cards()["cyclegan_texture.md"]
     names = {0: "no blastocyst", 1: "blastocyst"}

@@ -1,5 +1,8 @@
 """A folder of own images through a translator: what is written, and what is never overwritten."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +18,7 @@ from lib.models.cyclegan import CycleGAN
 from lib.models.gate import Gate
 from lib.models.translation import translate
 from lib.params import InputError, Params
+from lib.paths import ROOT
 
 
 def make_bundle(**changes) -> Bundle:
@@ -229,3 +233,30 @@ def test_no_seam_where_a_centred_square_ends_between_pixels(tmp_path):
     pasted = paste(grey, picture, Square((101 - 64) / 2, 0.0, 64.0))
     assert set(np.unique(pasted)) == {77, 200}
     assert (pasted == 200).sum(axis=1).tolist() == [64] * 64
+
+
+def test_images_too_small_for_an_embryo_are_used_whole_and_named(tmp_path):
+    path, place = tmp_path / "w.safetensors", tmp_path / "in"
+    save_bundle(path, make_bundle(framing="embryo"))
+    place.mkdir()
+    sizes = {"a.png": (1, 1), "b.png": (300, 4), "c.png": (64, 48)}
+    rng = np.random.default_rng(0)
+    for name, (width, height) in sizes.items():
+        pixels = rng.integers(0, 256, (height, width), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / name)
+    table = translate_folder(path, place, tmp_path / "out").set_index("file")
+    assert {name: Image.open(tmp_path / "out" / name).size for name in sizes} == sizes
+    assert not table.loc[["a.png", "b.png"], "found"].any()
+    unfound = int((~table["found"]).sum())
+    assert (tmp_path / "out" / PAGE).read_text().count("embryo not found<") == unfound
+
+
+def test_a_user_is_warned_in_one_line_without_code(weights, folder, tmp_path):
+    arguments = ["--weights", weights, "--images", folder, "--out", tmp_path / "out"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "lib", "translate", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    excluded = tmp_path / "out" / EXCLUDED
+    assert ran.stderr.splitlines()[-1] == f"warning: 1 files left out, see {excluded}."
+    assert "translate_folder" not in ran.stderr

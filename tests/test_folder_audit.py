@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.folder_audit import audit_folder
+from lib.data import appearance, images
+from lib.folder_audit import Folder, audit_folder
 from lib.params import InputError
 
 
@@ -79,3 +80,48 @@ def test_what_cannot_be_audited_is_named(make, words, tmp_path):
     with pytest.raises(InputError, match=words):
         audit_folder(tmp_path / "place", tmp_path / "a.html")
     assert not (tmp_path / "a.html").exists()
+
+
+def test_images_of_any_size_are_measured(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    sizes = [(1, 1), (2, 300), (7, 7), (300, 8)]
+    for width, height in sizes:
+        pixels = rng.integers(0, 256, (height, width), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{width}x{height}.png")
+    tables = audit_folder(tmp_path / "in", tmp_path / "a.html")
+    assert tables["files"]["usable"].tolist() == [4]
+    table = appearance.image_statistics(folder := Folder(tmp_path / "in"), folder.table())
+    measured = table.set_index("id")["spectral_slope"].notna()
+    assert measured[measured].index.tolist() == ["300x8.png"]
+    assert table[["mean", "sd"]].notna().all(axis=None)
+
+
+def test_the_page_begins_with_what_was_found_and_names_no_place(folder, tmp_path):
+    tables = audit_folder(folder, tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text()
+    pairs = len(tables["near duplicates"])
+    assert "8 images can be read, 1 cannot" in text
+    assert f"1 sets of files with the same content, {pairs} pairs that look alike" in text
+    assert tables["labels"]["label"].tolist() == ["not known"] * 2
+    assert str(folder) not in text
+    assert "good/broken.png: not a PNG" in text
+    sizes = tables["files"][["width_min", "width_max"]].to_numpy()
+    assert sizes.tolist() == [[64, 64]] * 2
+    assert sizes.dtype.kind == "i"
+    assert text.count("<figure>") == pairs  # both images of a pair in one
+
+
+@pytest.mark.parametrize("read", ["stack", "statistics"])
+def test_a_thousand_photographs_of_a_phone_do_not_lie_in_memory_at_once(read, folder):
+    most, source = [], Folder(folder)
+    table = source.table().iloc[np.arange(100) % len(source.table())]
+    decoded = source.read_many
+    source.read_many = lambda ids: most.append(len(ids)) or decoded(ids)
+    if read == "stack":
+        images.load_stack(source, table["id"].tolist(), 32, "grey", "pad")
+    else:
+        appearance.image_statistics(source, table)
+    photograph = 12e6 * 3  # bytes
+    assert sum(most) == 100
+    assert max(most) * photograph < 2**30

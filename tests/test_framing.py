@@ -271,6 +271,16 @@ def test_training_repeats_itself_and_learns(monkeypatch):
     assert any(not torch.equal(first[name], fresh[name]) for name in first)
 
 
+def test_an_image_too_small_to_look_at_keeps_its_whole_frame():
+    class Two:
+        def read(self, id):
+            return np.zeros({"small": (20, 31, 3), "large": (64, 64)}[id], np.uint8)
+
+    table = frame_table(Two(), ["small", "large"])
+    small = table.set_index("id").loc["small"]
+    assert small[["x", "y", "radius", "confidence", "found"]].tolist() == [15, 9.5, 15.5, 0, False]
+
+
 def test_missing_weights_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr(detector, "WEIGHTS", tmp_path / "none.safetensors")
     detector.load_detector.cache_clear()

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
 from lib import progress
@@ -20,11 +21,13 @@ from lib.data.sources import open_source
 from lib.evaluation import arms, repeats
 from lib.evaluation.metrics import combine_folds
 from lib.folder_audit import audit_folder
-from lib.params import Params
+from lib.params import InputError, Params, load_params
 from lib.paths import ROOT
 from lib.report.claims import load_claims
+from lib.report.evidence import read_evidence
 from lib.report.judgement import judge
 from lib.report.verdicts import differences
+from lib.workshop import write_workshop
 
 MODULES = sorted((ROOT / "lib").rglob("*.py"))
 
@@ -49,14 +52,12 @@ def parsed(monkeypatch):
 
 
 def examples(parser, words=()):
-    """Words of every public command, the last of a nested one, and its epilog."""
+    """Words of every command, of one that has commands and of these, and its epilog."""
     nested = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
     for commands in nested:
         for choice in commands._choices_actions:
-            if "Snakemake" not in choice.help:
-                yield from examples(commands.choices[choice.dest], (*words, choice.dest))
-    if not nested:
-        yield words, parser.epilog or ""
+            yield from examples(commands.choices[choice.dest], (*words, choice.dest))
+    yield words, parser.epilog or ""
 
 
 def test_every_command_shows_an_example_that_it_understands(parsed):
@@ -70,6 +71,19 @@ def test_every_command_shows_an_example_that_it_understands(parsed):
         assert command[start - 2 : start + len(words)] == ["-m", "lib", *words]
         options, _ = parsed(command[start:])
         assert callable(options.command)
+
+
+def test_every_option_says_what_it_is(parsed):
+    _, parser = parsed(["readme"])
+    waiting, silent = [parser], []
+    while waiting:
+        one = waiting.pop()
+        for action in one._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                waiting += action.choices.values()
+            elif not action.help:
+                silent.append(f"{one.prog} {action.dest}")
+    assert silent == []
 
 
 @pytest.fixture
@@ -179,6 +193,32 @@ def test_every_refusal_says_what_to_do():
     messages = [(place, text) for place, text in input_errors() if text]
     assert len(messages) > 50
     assert [(place, text) for place, text in messages if not REMEDY.search(text)] == []
+
+
+def test_a_wrong_profile_is_answered_with_the_right_ones():
+    with pytest.raises(InputError, match=r"as params/quick\.yaml"):
+        load_params("quick")
+    with pytest.raises(InputError, match=r"beside it: paper, .*quick") as refused:
+        load_params(ROOT / "params" / "quck.yaml")
+    assert "claims" not in str(refused.value)
+
+
+def test_results_that_are_not_there_are_answered_with_how_to_make_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("COMPENDIUM_RESULTS", str(tmp_path))
+    with pytest.raises(InputError, match="make reproduce PROFILE=quick"):
+        write_workshop("quick")
+    with pytest.raises(InputError, match="as results/quick; make reproduce PROFILE=mine"):
+        read_evidence(tmp_path / "mine")
+
+
+def test_a_refusal_is_shown_in_a_notebook_without_lines_of_code():
+    shell = InteractiveShell.instance()
+    shown = []
+    shell._showtraceback = lambda kind, value, lines: shown.extend(lines)
+    shell.run_cell(
+        "from lib.params import InputError\nraise InputError('a.png: gone. Restore it.')"
+    )
+    assert shown == ["error: a.png: gone. Restore it."]
 
 
 def test_citation_has_what_the_format_demands():

@@ -24,7 +24,8 @@ UNITS = {
 STATISTICS = list(UNITS)
 
 _NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-_BATCH = 256
+_BATCH = 16  # decoded at once: of a camera's frames no more fit into memory beside all else
+_SMALLEST = 8  # pixels of the shorter side; a smaller image has no spectrum to speak of
 
 
 def image_statistics(source: Source, table: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +44,8 @@ def image_statistics(source: Source, table: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         id, domain, width, height (pixels), mean, sd (grey levels), sharpness (mean squared
         gradient, grey levels squared per pixel squared), noise_sigma (grey levels; Immerkaer
-        1996), spectral_slope (exponent of power against spatial frequency, see `spectral_slope`).
+        1996), spectral_slope (exponent of power against spatial frequency, see `spectral_slope`);
+        the last three are NaN where a side is below 8 pixels.
     """
     rows = []
     ids = list(table["id"])
@@ -110,9 +112,9 @@ def _rings(side: int) -> tuple[np.ndarray, np.ndarray]:
 def _measure(grey: np.ndarray) -> tuple[float, ...]:
     height, width = grey.shape
     levels = grey.astype(np.float32)
+    brightness = width, height, float(levels.mean()), float(levels.std())
+    if min(height, width) < _SMALLEST:
+        return *brightness, np.nan, np.nan, np.nan
     down, right = np.gradient(levels)
     sharpness = float(np.mean(down**2 + right**2))
-    return (
-        *(width, height, float(levels.mean()), float(levels.std()), sharpness),
-        *(noise_sigma(levels), spectral_slope(levels)),
-    )
+    return *brightness, sharpness, noise_sigma(levels), spectral_slope(levels)

@@ -21,6 +21,7 @@ from lib.params import InputError
 from lib.progress import progress
 
 MIN_CONFIDENCE = 0.65  # below it the find is unsure and the whole frame is kept
+SMALLEST = 32  # pixels of the shorter side; the detector sees nothing in less
 BATCH = 64  # images
 SOFTNESS = 1.0  # width of the fitted circle's edge, in pixels of the painting
 FIT_STEPS = 25
@@ -131,12 +132,12 @@ def find_embryos(images: Sequence[np.ndarray]) -> list[Frame]:
 
     Parameters
     ----------
-    images : uint8 arrays, (H, W) or (H, W, 3), any sizes from 32 pixels.
+    images : uint8 arrays, (H, W) or (H, W, 3), any sizes from ``SMALLEST`` pixels.
 
     Raises
     ------
     InputError
-        Not uint8, wrong shape, or a side below 32 pixels.
+        Not uint8, wrong shape, or a side below ``SMALLEST`` pixels.
     """
     for image in images:
         _check(image)
@@ -175,6 +176,16 @@ def find_embryo(image: np.ndarray) -> Frame:
     return find_embryos([image])[0]
 
 
+def frames_of(images: Sequence[np.ndarray]) -> list[Frame]:
+    """As ``find_embryos``, of images of any size: too small a one keeps its whole frame."""
+    large = [image for image in images if min(image.shape[:2]) >= SMALLEST]
+    found = iter(find_embryos(large) if large else [])
+    return [
+        next(found) if min(image.shape[:2]) >= SMALLEST else _frame(image, 0.0, 0.0, 0.0, 0.0)
+        for image in images
+    ]
+
+
 def frame_table(source: Readable, ids: Iterable[str]) -> pd.DataFrame:
     """Find the embryo in every image of a source.
 
@@ -186,7 +197,7 @@ def frame_table(source: Readable, ids: Iterable[str]) -> pd.DataFrame:
     frames: list[Frame] = []
     starts = range(0, len(ids), BATCH)
     for start in progress(starts, total=len(starts), label="framing"):
-        frames += find_embryos([source.read(id) for id in ids[start : start + BATCH]])
+        frames += frames_of([source.read(id) for id in ids[start : start + BATCH]])
     table = pd.DataFrame(frames, columns=Frame._fields)
     table.insert(0, "id", pd.Series(ids, dtype=object))
     return table.astype({"found": bool})
@@ -245,7 +256,7 @@ def _mirror(index: np.ndarray, length: int) -> np.ndarray:
 
 
 def _frame(image: np.ndarray, x: float, y: float, radius: float, confidence: float) -> Frame:
-    height, width = image.shape
+    height, width = image.shape[:2]
     inside = -0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5
     if confidence >= MIN_CONFIDENCE and inside:
         return Frame(x, y, radius, confidence, True)
@@ -259,7 +270,8 @@ def _check(image: np.ndarray) -> None:
             f"image of shape {shape} and type {image.dtype}: expected uint8 (H, W) or (H, W, 3). "
             "Read it with lib.data.images.decode."
         )
-    if min(shape[:2]) < 32:
+    if min(shape[:2]) < SMALLEST:
         raise InputError(
-            f"image of {shape[1]}x{shape[0]} pixels: at least 32 are needed. Give a larger one."
+            f"image of {shape[1]}x{shape[0]} pixels: at least {SMALLEST} are needed. Give a larger "
+            "one."
         )

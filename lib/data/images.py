@@ -26,7 +26,7 @@ MAX_BYTES = 8 * MAX_PIXELS  # an uncompressed 16-bit RGBA image of that many pix
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 _SMALLER = "Reduce it or cut the field of interest out of it."
-_BATCH = 256  # images decoded ahead of the stack
+_BATCH = 16  # decoded ahead of the stack: of a camera's frames no more fit into memory
 _PNG_DEPTH = 24  # byte of a PNG that holds the bits per channel
 _BITS_PER_SAMPLE, _COMPRESSION = 258, 259  # TIFF tags
 _JPEG_IN_TIFF = (6, 7)  # values of the latter

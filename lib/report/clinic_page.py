@@ -25,7 +25,8 @@ def write_page(
     limit = bundle.gate.classifier.threshold
     facts = [
         f"{len(table)} images translated from {bundle.domain} to {p.source_domain} by "
-        f"{bundle.arm}; {excluded} files could not be read.",
+        f"{bundle.arm}; {excluded} files could not be read"
+        f"{': excluded.csv says which, and why' if excluded else ''}.",
         f"<span class='stop'>{stopped}</span> lie outside what the classifier knows (gate above "
         f"{bundle.gate.threshold:.3f}): do not rely on their translation.",
         f"In <span class='stop'>{unfound}</span> the embryo was not found and the whole image was "
@@ -51,9 +52,10 @@ def _pair(row, images: Path, out: Path, names: dict[int, str]) -> str:
     before = thumbnail(images / row.file)
     after = thumbnail(out / row.output)
     verdict = "" if row.passes else " <span class='stop'>outside</span>"
+    found = "" if row.found else "<br><span class='stop'>embryo not found</span>"
     return (
         f"<figure><img src='{before}' alt='{file}, as it came'> "
         f"<img src='{after}' alt='{file}, translated'><figcaption>{file}<br>gate {row.gate:.3f}"
         f"{verdict}, score {row.score:.3f}: {html.escape(names[row.called])}"
-        "</figcaption></figure>"
+        f"{found}</figcaption></figure>"
     )

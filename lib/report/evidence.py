@@ -136,7 +136,10 @@ def read_evidence(folder: str | Path) -> Evidence:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such results folder. Run: make reproduce")
+        raise InputError(
+            f"{folder}: no such results folder. Give one of a run, as results/quick; make "
+            f"reproduce PROFILE={folder.name} makes it."
+        )
     evidence = evidence_of(folder, "*")
     if not evidence.predictions:
         raise InputError(

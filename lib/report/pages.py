@@ -20,7 +20,7 @@ table { border-collapse: collapse; display: block; overflow-x: auto; font-size: 
 td, th { padding: 0.15rem 0.6rem; text-align: left; border-bottom: 1px solid #ddd; }
 figure { display: inline-block; margin: 0 1rem 1.2rem 0; vertical-align: top; width: 21rem; }
 figure.one { width: 10rem; }
-figure img { width: 10rem; height: auto; }
+figure img { width: 10rem; height: 10rem; object-fit: contain; background: #f2f2f2; }
 figcaption { font-size: 13px; overflow-wrap: anywhere; }
 .stop { color: #a3310a; font-weight: 600; }
 """
