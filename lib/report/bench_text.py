@@ -55,9 +55,9 @@ def growth_text(bench: Path) -> str:
 def _machine(machine: dict) -> str:
     device = machine["device"] if machine["device"] != "CPU" else machine["processor"]
     without = "" if machine.get("bfloat16", True) else ", which has no bfloat16 instructions"
+    code = f", code of {machine['commit'][:7]}" if machine["commit"] else ""
     return (
-        f"\n*{device}{without}; {machine['threads']} thread(s), torch {machine['torch']}, code of "
-        f"{machine['commit'][:7]}.*\n"
+        f"\n*{device}{without}; {machine['threads']} thread(s), torch {machine['torch']}{code}.*\n"
     )
 
 
