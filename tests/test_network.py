@@ -74,7 +74,7 @@ def test_commands_and_notebooks_do_not(call, tmp_path):
     rng = np.random.default_rng(0)
     for number in range(4):
         Image.fromarray(rng.integers(0, 256, (40, 40), np.uint8)).save(images / f"{number}.png")
-    bundle = "from lib.bench.speed import *; save_random_bundle(Path('{}'), Params(**QUICK, "
+    bundle = "from lib.bench.speed import *; save_random_bundle(Path('{}'), Params(**steps.QUICK, "
     bundle += "framing='whole', classifier='test_resnet'))"
     weights = tmp_path / "w.safetensors"
     kept = tmp_path / "kept"
