@@ -202,6 +202,18 @@ def test_direction_and_its_opposite(book):
     assert "images would decide it" in undecided.why
 
 
+@pytest.mark.parametrize("gain", [0.6, -0.6])
+def test_two_methods_with_the_same_scores_are_no_measurement(book, gain):
+    """Whatever the texture loss does, a run in which it was off says nothing of it."""
+    own = evidence(book, gain)
+    before = {v.claim: v.verdict for v in judge(book, own) if v.rung == own.rung}
+    off = EVIDENCE["texture weight zeroed"](own)
+    (verdict,) = (v for v in judge(book, off) if v.claim == "s1.ed1.texture" and v.rung == own.rung)
+    assert before["s1.ed1.texture"] in ("reproduced", "contradicted")
+    assert verdict.verdict == "not run"
+    assert "the same scores" in verdict.why
+
+
 def test_every_mutant_changes_a_verdict(book):
     """Where everything can be answered; each spoilt figure and table must be noticed."""
     outcomes, vacuous = run_mutants(book, evidence(book))

@@ -85,8 +85,8 @@ def _of_difference(
         first, second = (arithmetic.exact(name).value for name in claim.of)
         size = first - second
         sign = math.copysign(1.0, size)
-    if ours.low == ours.high == 0.0:
-        return "contradicted", "no difference at all"
+    if ours.low == ours.high == 0.0:  # two methods never agree on every image: one was not run
+        return "not run", "no difference at all: both have the same scores"
     if min(sign * ours.low, sign * ours.high) > 0:
         if size is None or ours.low <= size <= ours.high:
             return "reproduced", "the same direction" + (" and size" if size else "")
