@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -212,6 +213,18 @@ def test_two_methods_with_the_same_scores_are_no_measurement(book, gain):
     assert before["s1.ed1.texture"] in ("reproduced", "contradicted")
     assert verdict.verdict == "not run"
     assert "the same scores" in verdict.why
+
+
+def test_two_perfect_methods_do_not_differ(book):
+    """Other scores and the same metric: that the one is better is contradicted."""
+    own = evidence(book)
+    tables = {
+        key: table.assign(score=(table["label"] + table["score"]) / 2)
+        for key, table in own.predictions.items()
+    }
+    found = judge(book, replace(own, predictions=tables))
+    (verdict,) = (v for v in found if v.claim == "s1.ed1.texture" and v.rung == own.rung)
+    assert (verdict.verdict, verdict.why) == ("contradicted", "no difference at all")
 
 
 def test_every_mutant_changes_a_verdict(book):

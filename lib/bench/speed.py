@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -80,14 +79,13 @@ def translation() -> list[tuple]:
                 large = fit(made[0, 0].numpy(), image.shape[0], "pad")
                 Image.fromarray(large).save(out / path.name)
 
+        def as_command(out: Path) -> None:
+            translate_folder(folder / "w.safetensors", folder / "in", out)
+
         for number in range(steps.REPEATS):
-            start = time.perf_counter()
-            translate_folder(folder / "w.safetensors", folder / "in", folder / f"ours{number}")
-            middle = time.perf_counter()
-            one_by_one(folder / f"plain{number}")
-            ours.append(len(paths) / (middle - start))
-            plain.append(len(paths) / (time.perf_counter() - middle))
-    a, b = statistics.median(ours), statistics.median(plain)
+            ours.append(steps.seconds_of(partial(as_command, folder / f"ours{number}")))
+            plain.append(steps.seconds_of(partial(one_by_one, folder / f"plain{number}")))
+    a, b = (len(paths) / statistics.median(seconds) for seconds in (ours, plain))
     return [("translate, 256 px files", "images/s", a, b, a / b, steps.REPEATS)]
 
 

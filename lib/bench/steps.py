@@ -62,7 +62,10 @@ class Alternating(Checkpoints):
 
 
 def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
-    """Milliseconds of an update of all networks, and the share of the peak that it reaches."""
+    """Milliseconds of an update of all networks, and the share of the peak that it reaches.
+
+    The peak is what the generator's inner convolution sustains between the steps, the median.
+    """
     params = Params(**given, precision=precision, texture_loss="none")
     size, batch = params.image_size, params.translator_batch
     draw = torch.Generator().manual_seed(0)

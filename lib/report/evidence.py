@@ -87,6 +87,17 @@ class Evidence:
         found = paired_difference(b[0], a[0], a[2], cut_b, cut_a)
         return Ours(found["difference"], found["low"], found["high"], found["n"])
 
+    def same_scores(self, first: str, second: str) -> bool:
+        """Whether two numbers that ``difference`` compares come from the same scores, each image's.
+
+        A metric may be equal without: two arms may both be perfect.
+        """
+        keyed = [
+            found[0].set_index(["id", "seed", "fold"])["score"].sort_index()
+            for found in (self._find(first), self._find(second))
+        ]
+        return keyed[0].equals(keyed[1])
+
     def _find(self, key: str) -> tuple[pd.DataFrame, dict[int, float], str] | None:
         notebook, domain, arm, *metric = key.split(".")
         table = self.predictions.get((notebook, domain))

@@ -54,6 +54,8 @@ def _judge_here(claim: Claim, arithmetic: Arithmetic, evidence: Evidence) -> Ver
         if synthetic or evidence.profile != claim.profile:
             verdict = "not run"
             why = f"{'synthetic' if synthetic else 'other'} images here" + _needs(claim)
+    elif evidence.same_scores(*keys):  # two methods never agree on every image: one was not run
+        verdict, why = "not run", "both have the same scores for every image"
     else:
         verdict, why = _of_difference(claim, arithmetic, ours)
         if synthetic and verdict == "reproduced":
@@ -85,8 +87,8 @@ def _of_difference(
         first, second = (arithmetic.exact(name).value for name in claim.of)
         size = first - second
         sign = math.copysign(1.0, size)
-    if ours.low == ours.high == 0.0:  # two methods never agree on every image: one was not run
-        return "not run", "no difference at all: both have the same scores"
+    if ours.low == ours.high == 0.0:
+        return "contradicted", "no difference at all"
     if min(sign * ours.low, sign * ours.high) > 0:
         if size is None or ours.low <= size <= ours.high:
             return "reproduced", "the same direction" + (" and size" if size else "")
