@@ -1,5 +1,8 @@
 """Both halves of a step at once: the same bits, and torch is left as it was."""
 
+import threading
+import time
+
 import pytest
 import torch
 
@@ -49,6 +52,20 @@ def test_each_half_has_half_of_the_threads_and_torch_gets_them_back(threads):
         for _ in range(3):
             assert both(half, (1,), (2,)) == ((1, 2), (2, 2))
     assert torch.get_num_threads() == 4
+
+
+def test_a_half_stays_on_its_thread(threads):
+    """Autograd's order of adding gradients is the thread's."""
+    threads(2)
+
+    def slow(seconds):
+        time.sleep(seconds)
+        return threading.get_ident()
+
+    with Pair(torch.device("cpu")) as both:
+        seen = {both(slow, (0.02 * (n % 2),), (0.02 * (n % 3),)) for n in range(6)}
+    assert len(seen) == 1
+    assert len(set(*seen)) == 2
 
 
 @pytest.mark.parametrize("count", [1, 2])

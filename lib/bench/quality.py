@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from lib.bench.reference_step import ReferenceStep, plain_networks
-from lib.bench.steps import Alternating
+from lib.bench.steps import BLOCK, Alternating
 from lib.data.dataset import Dataset
 from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import FoldEnsemble, build_network
@@ -35,7 +35,7 @@ GAIN = 0.95
 PATIENCE = 8.5  # minutes of the published training, in those that ours takes to stay good
 LOOKS = 28, 14  # at the AUC, in a training of ours and in a published one
 JUDGED = 200  # images of the hold-out, the first
-TIMED = 7  # steps of each recipe
+TIMED = 7  # blocks of steps of each recipe
 EPOCHS = 10  # over which the published texture weight falls
 
 
@@ -52,7 +52,7 @@ class _Watched(Checkpoints):
 
     def keep(self, step, parts, history) -> None:
         if step % self.every == 0:
-            to_source, _ = parts["averaged"].module
+            to_source, _ = parts["averaged"]
             self.rows.append(dict(step=step, auc=self.look(to_source)))
 
 
@@ -113,7 +113,7 @@ def measure_quality(folder: Path, threads: int, profile: str = "quick") -> pd.Da
     moment and lose it again, so both moments are told: when a training was good for the first
     time, and since when it stayed so until its end. The published one goes on for ``PATIENCE``
     times the minutes after which ours stayed good. Minutes are steps times the median seconds of a
-    step, both recipes timed step by step in turn, so that it does not matter what else the machine
+    step, both recipes timed in turn, so that it does not matter what else the machine
     does later. A figure goes to ``folder``.
 
     Returns
@@ -128,13 +128,13 @@ def measure_quality(folder: Path, threads: int, profile: str = "quick") -> pd.Da
     recipe = check_params(given, "preset seed")
     loss = LOSSES[params.texture_loss](scene.ensemble.networks[0], lambda: None)
     plain = _Published(recipe, target, source, 0)
-    timer = Alternating(lambda: plain.step(0))
-    train_translator(target, source, loss, params, TIMED + 1, 0, timer)
+    timer = Alternating(BLOCK, lambda: [plain.step(0) for _ in range(BLOCK)])
+    train_translator(target, source, loss, params, BLOCK * (TIMED + 1), 0, timer)
     table, curves = compare(
         lambda seed: _ours(params, target, source, loss, look, seed),
         lambda seed, limit: _Published(recipe, target, source, seed).curve(look, limit),
         scene.auc(scene.stack),
-        *timer.medians(),
+        *(seconds / BLOCK for seconds in timer.medians()),
     )
     levels = table[["seed", "level"]].drop_duplicates()
     sheet = quality_plot(curves, levels, scene.note, len(scene.labels))

@@ -1,7 +1,8 @@
 """The engine's training step beside a plain one.
 
 Ours and the plain way alternate, so that whatever else the machine does meets both; what is printed
-are medians. Speeds of two runs, or of two machines, are not compared.
+are medians. A training follows no other one's steps and finds its own weights in the caches, so
+short steps alternate by the block. Speeds of two runs, or of two machines, are not compared.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from lib.params import Params
 from lib.store import Store
 
 REPEATS = 5
+BLOCK = 10  # small steps in a row
 WARM_STEPS, TIMED_STEPS = 5, 60
 PEAK_WORK = 5e10  # FLOP of the convolutions after every step, some tenths of a second
 PEAK_CALLS = 200  # at most
@@ -37,17 +39,19 @@ PUBLISHED = dict(image_size=256, preset="seed")
 
 
 class Alternating(Checkpoints):
-    """Takes the time of every step of a training, and of each of ``others`` after it."""
+    """Takes the time of every ``block`` steps of a training, and of each of ``others`` after it."""
 
-    def __init__(self, *others: Callable[[], Any]) -> None:
+    def __init__(self, block: int, *others: Callable[[], Any]) -> None:
         super().__init__()
-        self.calls = others
+        self.block, self.calls = block, others
         self.ours: list[float] = []
         self.others: tuple[list[float], ...] = tuple([] for _ in others)
         self.threads = torch.get_num_threads()
         self._start = time.perf_counter()
 
     def keep(self, step, parts, history) -> None:
+        if step % self.block:
+            return
         self.ours.append(time.perf_counter() - self._start)
         between = torch.get_num_threads()
         torch.set_num_threads(self.threads)  # all of them, which our training holds for its halves
@@ -57,7 +61,7 @@ class Alternating(Checkpoints):
         self._start = time.perf_counter()
 
     def medians(self) -> tuple[float, ...]:
-        """Seconds of a step of ours, and of each of the others; the first round warms up."""
+        """Seconds of a block of ours, and of each of the others; the first round warms up."""
         return tuple(statistics.median(seconds[1:]) for seconds in (self.ours, *self.others))
 
 
@@ -80,10 +84,16 @@ def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
     # The peak is that of the same minutes: the machine may be faster or slower at others.
     kinds = dict.fromkeys([precision, "32-true"])
     peaks = [_Peak(kind, size, params.base_filters) for kind in kinds]
-    timer = Alternating(lambda: step(*(images.draw() for images in batches), 0.0), *peaks)
-    rounds = REPEATS * (1 if size > 128 else 5)
-    train_translator(*stacks, None, params, rounds + 1, 0, timer)
+    block, rounds = (1, REPEATS) if size > 128 else (BLOCK, 5 * REPEATS)
+
+    def plain_steps() -> None:
+        for _ in range(block):
+            step(*(images.draw() for images in batches), 0.0)
+
+    timer = Alternating(block, plain_steps, *peaks)
+    train_translator(*stacks, None, params, block * (rounds + 1), 0, timer)
     ours, plain, *convolving = timer.medians()
+    ours, plain = ours / block, plain / block
     with FlopCounterMode(display=False) as counter:
         step(*(images.draw() for images in batches), 0.0)
     work = counter.get_total_flops()

@@ -86,8 +86,10 @@ class ClosingConvolution(nn.Conv2d):
         outputs, (_, width) = self.out_channels, self.kernel_size
         columns = self.weight.permute(3, 0, 1, 2).flatten(0, 1)[..., None]
         images = F.conv2d(_pad(x, self), columns).unflatten(1, (width, outputs))
-        shifted = images.unfold(-1, width, 1).diagonal(dim1=1, dim2=-1)
-        return shifted.sum(-1) + self.bias[:, None, None]
+        # One after the other in a line; cut anew with one pixel more, row j begins at pixel j.
+        line = F.pad(images.permute(0, 2, 3, 1, 4).flatten(-2), [0, width])
+        shifted = line.unflatten(-1, (width, -1))[..., :-width]
+        return shifted.sum(-2) + self.bias[:, None, None]
 
 
 def _pad(x: Tensor, layer: nn.Conv2d) -> Tensor:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
+from lib.allocator import keep_freed_memory
 from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import to_unit
 from lib.models.cyclegan import (
@@ -75,20 +76,20 @@ def linear_decay(step: int, steps: int, start: float) -> float:
 
 
 @torch.no_grad()
-def polynomial_average(means: list[Tensor], new: list[Tensor], count: Tensor) -> None:
+def polynomial_average(means: list[Tensor], new: list[Tensor], count: int) -> None:
     """Update means of weights over the steps, in place; step t counts as t, ``count`` were seen.
 
     Polynomial-decay averaging with eta = 1 (Shamir & Zhang 2013, arXiv:1212.1824, eq. 1). The
     two players of a GAN circle around their equilibrium; a mean lies nearer to it than the last
     step does (Yazici et al. 2019, arXiv:1806.04498). This one needs no time constant.
     """
-    torch._foreach_lerp_(means, new, 2.0 / (float(count) + 2.0))
+    torch._foreach_lerp_(means, new, 2.0 / (count + 2.0))
 
 
 @torch.no_grad()
-def add_gradients(network: nn.Module, gradients: Sequence[Tensor]) -> None:
-    """Add gradients, one for each parameter, to those that ``network`` has."""
-    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+def add_gradients(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
+    """Add gradients, one for each of ``parameters``, to those that they have."""
+    for parameter, gradient in zip(parameters, gradients, strict=True):
         whole = gradient if parameter.grad is None else parameter.grad + gradient
         # Fused Adam reads gradients in the order of the weights, whatever their strides say.
         parameter.grad = whole.contiguous()
@@ -138,6 +139,7 @@ def train_translator(
     DivergedError
         A loss is not finite or explodes; the message gives step, losses and last checkpoint.
     """
+    keep_freed_memory()
     fabric = make_fabric(params)
     fabric.seed_everything(seed, verbose=False)
     order = torch.Generator().manual_seed(seed)
@@ -169,7 +171,9 @@ def train_translator(
         for stack in (target, source)
     ]
     networks.train()
-    averaged = AveragedModel(generators, multi_avg_fn=polynomial_average)
+    averaged = copy.deepcopy(generators)
+    # Lists of weights: to walk through the modules at every step would take milliseconds.
+    weights, means = list(generators.parameters()), list(averaged.parameters())
     if params.translator_compile:
         for network in networks.children():
             # Inductor mistakes the layout of padding's gradient where it may choose layouts.
@@ -194,7 +198,7 @@ def train_translator(
             + params.identity_weight * losses["identity"]
             + weight.value * losses["texture"]
         )
-        return torch.autograd.grad(total / accumulation, list(generators.parameters()))
+        return torch.autograd.grad(total / accumulation, weights)
 
     def judged(judge: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         with fabric.autocast():
@@ -218,14 +222,13 @@ def train_translator(
                 if texture is not None and number == 0:
                     last = networks.to_source.last.weight
                     weight.update(step, losses["texture"], losses["adversarial"], last, ranks.mean)
-                gradients = zip(*both(pull, (there,), (back,)), strict=True)
-                add_gradients(generators, [first + second for first, second in gradients])
+                add_gradients(weights, torch._foreach_add(*both(pull, (there,), (back,))))
                 shown.append(((real_source, fake_source), (real_target, fake_target)))
                 values.append([loss.detach() for loss in losses.values()])
-            ranks.mean_gradients(generators.parameters())
+            ranks.mean_gradients(weights)
             optimisers[0].step()
             if params.average_weights:
-                averaged.update_parameters(generators)
+                polynomial_average(means, weights, step)
 
             # Discriminators: tell real from fake, also from the fakes of some steps ago.
             judges.requires_grad_(True)
@@ -239,28 +242,28 @@ def train_translator(
                     judged, *((judge, *pair) for judge, pair in zip(judges, old, strict=True))
                 )
                 for judge, (_, gradients) in zip(judges, verdicts, strict=True):
-                    add_gradients(judge, gradients)
+                    add_gradients(list(judge.parameters()), gradients)
                 own.append(verdicts[0][0] + verdicts[1][0])
             ranks.mean_gradients(judges.parameters())
             optimisers[1].step()
 
             kept = torch.stack([torch.stack([loss.to(**kind) for loss in own]) for own in values])
-            means = dict(zip(LOSS_NAMES, ranks.mean(kept.mean(0)).tolist(), strict=True))
-            if not (np.abs(list(means.values())) < LARGEST_LOSS).all():
+            losses = dict(zip(LOSS_NAMES, ranks.mean(kept.mean(0)).tolist(), strict=True))
+            if not (np.abs(list(losses.values())) < LARGEST_LOSS).all():
                 raise DivergedError(
-                    f"translator step {step}: a loss explodes ({means}). Lower translator_rate "
+                    f"translator step {step}: a loss explodes ({losses}). Lower translator_rate "
                     f"(now {params.translator_rate}) or texture_weight (now "
                     f"{params.texture_weight}); {checkpoints}."
                 )
             history.append(
-                dict(step=step, **means, texture_weight=0.0 if texture is None else weight.value,
+                dict(step=step, **losses, texture_weight=0.0 if texture is None else weight.value,
                      rate=rates[0].get_last_lr()[0])
             )  # fmt: skip
             for rate in rates:
                 rate.step()
             checkpoints.keep(step + 1, parts, history)
     if params.average_weights:
-        generators.load_state_dict(averaged.module.state_dict())
+        generators.load_state_dict(averaged.state_dict())
     return networks.eval(), pd.DataFrame(history)
 
 
