@@ -83,9 +83,13 @@ class ClosingConvolution(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        outputs, (_, width) = self.out_channels, self.kernel_size
+        outputs, (_, width), (tall, wide) = self.out_channels, self.kernel_size, self.padding
         columns = self.weight.permute(3, 0, 1, 2).flatten(0, 1)[..., None]
-        images = F.conv2d(_pad(x, self), columns).unflatten(1, (width, outputs))
+        if self.padding_mode == "zeros":  # what columns make of zeros are zeros
+            images = F.pad(F.conv2d(x, columns, padding=(tall, 0)), [wide, wide])
+        else:
+            images = F.conv2d(_pad(x, self), columns)
+        images = images.unflatten(1, (width, outputs))
         # One after the other in a line; cut anew with one pixel more, row j begins at pixel j.
         line = F.pad(images.permute(0, 2, 3, 1, 4).flatten(-2), [0, width])
         shifted = line.unflatten(-1, (width, -1))[..., :-width]
