@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from lib.bench.reference_step import ReferenceStep, plain_networks
-from lib.bench.steps import BLOCK, Alternating
+from lib.bench.steps import BLOCK, Alternating, Elsewhere
 from lib.data.dataset import Dataset
 from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import FoldEnsemble, build_network
@@ -127,9 +128,9 @@ def measure_quality(folder: Path, threads: int, profile: str = "quick") -> pd.Da
     given = params.model_dump(exclude=set(PRESETS["seed"])) | dict(preset="seed")
     recipe = check_params(given, "preset seed")
     loss = LOSSES[params.texture_loss](scene.ensemble.networks[0], lambda: None)
-    plain = _Published(recipe, target, source, 0)
-    timer = Alternating(BLOCK, lambda: [plain.step(0) for _ in range(BLOCK)])
-    train_translator(target, source, loss, params, BLOCK * (TIMED + 1), 0, timer)
+    with Elsewhere(partial(_first_step, recipe, target, source)) as plain_steps:
+        timer = Alternating(BLOCK, partial(plain_steps, BLOCK))
+        train_translator(target, source, loss, params, BLOCK * (TIMED + 1), 0, timer)
     table, curves = compare(
         lambda seed: _ours(params, target, source, loss, look, seed),
         lambda seed, limit: _Published(recipe, target, source, seed).curve(look, limit),
@@ -200,6 +201,10 @@ def _ours(
     watched = _Watched(look, params.translator_steps // LOOKS[0])
     train_translator(target, source, loss, params, params.translator_steps, seed, watched)
     return pd.DataFrame(watched.rows)
+
+
+def _first_step(recipe: Params, target: Tensor, source: Tensor) -> Callable[[], None]:
+    return partial(_Published(recipe, target, source, 0).step, 0)
 
 
 class _Published:

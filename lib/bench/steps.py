@@ -2,21 +2,25 @@
 
 Ours and the plain way alternate, so that whatever else the machine does meets both; what is printed
 are medians. A training follows no other one's steps and finds its own weights in the caches, so
-short steps alternate by the block. Speeds of two runs, or of two machines, are not compared.
+short steps alternate by the block; and the plain one has a process of its own, so that it gets
+nothing of what ours sets for itself. Speeds of two runs, or of two machines, are not compared.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib.bench.reference_step import ReferenceStep, plain_networks
@@ -28,6 +32,7 @@ from lib.store import Store
 
 REPEATS = 5
 BLOCK = 10  # small steps in a row
+REST = 0.05  # s; threads that have nothing more to do spin for some milliseconds
 WARM_STEPS, TIMED_STEPS = 5, 60
 PEAK_WORK = 5e10  # FLOP of the convolutions after every step, some tenths of a second
 PEAK_CALLS = 200  # at most
@@ -57,6 +62,7 @@ class Alternating(Checkpoints):
         torch.set_num_threads(self.threads)  # all of them, which our training holds for its halves
         for call, seconds in zip(self.calls, self.others, strict=True):
             seconds.append(seconds_of(call))
+            time.sleep(REST)
         torch.set_num_threads(between)
         self._start = time.perf_counter()
 
@@ -65,37 +71,80 @@ class Alternating(Checkpoints):
         return tuple(statistics.median(seconds[1:]) for seconds in (self.ours, *self.others))
 
 
+class Elsewhere:
+    """Does steps in a process of its own, with as many threads as this one has now.
+
+    ``build`` makes, there, what is called for a step. Leave it as a context.
+    """
+
+    def __init__(self, build: Callable[[], Callable[[], Any]]) -> None:
+        self._pool = ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn"), _settle, (build, torch.get_num_threads())
+        )
+
+    def __call__(self, steps: int) -> None:
+        self._pool.submit(_step, steps).result()
+
+    def __enter__(self) -> Elsewhere:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._pool.shutdown()
+
+
+_settled: list[Callable[[], Any]] = []  # what this process does for another one's Elsewhere
+
+
+def _settle(build: Callable[[], Callable[[], Any]], threads: int) -> None:
+    torch.set_num_threads(threads)
+    _settled[:] = [build()]
+
+
+def _step(steps: int) -> None:
+    for _ in range(steps):
+        _settled[0]()
+
+
+def _images(params: Params) -> list[Tensor]:
+    """Two stacks of noise to train on."""
+    draw = torch.Generator().manual_seed(0)
+    size, count = params.image_size, max(8, params.translator_batch)
+    return [
+        torch.randint(0, 256, (count, 1, size, size), generator=draw, dtype=torch.uint8)
+        for _ in range(2)
+    ]
+
+
+def _plain(params: Params) -> Callable[[], Any]:
+    """The plain step on ``_images``, in float32."""
+    params = params.model_copy(update=dict(precision="32-true"))
+    step = ReferenceStep(plain_networks(params, 0), None, params)
+    order, batch = torch.Generator().manual_seed(0), params.translator_batch
+    batches = [Batches(stack, batch, False, order, slice(0, batch)) for stack in _images(params)]
+    return lambda: step(*(images.draw() for images in batches), 0.0)
+
+
 def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
     """Milliseconds of an update of all networks, and the share of the peak that it reaches.
 
     The peak is what the generator's inner convolution sustains between the steps, the median.
     """
     params = Params(**given, precision=precision, texture_loss="none")
-    size, batch = params.image_size, params.translator_batch
-    draw = torch.Generator().manual_seed(0)
-    stacks = [
-        torch.randint(0, 256, (max(8, batch), 1, size, size), generator=draw, dtype=torch.uint8)
-        for _ in range(2)
-    ]
-    plain_params = params.model_copy(update=dict(precision="32-true"))
-    step = ReferenceStep(plain_networks(plain_params, 0), None, plain_params)
-    order = torch.Generator().manual_seed(0)
-    batches = [Batches(stack, batch, False, order, slice(0, batch)) for stack in stacks]
+    size = params.image_size
+    block, rounds = (1, REPEATS) if size > 128 else (BLOCK, 5 * REPEATS)
     # The peak is that of the same minutes: the machine may be faster or slower at others.
     kinds = dict.fromkeys([precision, "32-true"])
     peaks = [_Peak(kind, size, params.base_filters) for kind in kinds]
-    block, rounds = (1, REPEATS) if size > 128 else (BLOCK, 5 * REPEATS)
-
-    def plain_steps() -> None:
-        for _ in range(block):
-            step(*(images.draw() for images in batches), 0.0)
-
-    timer = Alternating(block, plain_steps, *peaks)
-    train_translator(*stacks, None, params, block * (rounds + 1), 0, timer)
+    with Elsewhere(partial(_plain, params)) as plain_steps:
+        timer = Alternating(block, partial(plain_steps, block), *peaks)
+        train_translator(*_images(params), None, params, block * (rounds + 1), 0, timer)
     ours, plain, *convolving = timer.medians()
     ours, plain = ours / block, plain / block
     with FlopCounterMode(display=False) as counter:
-        step(*(images.draw() for images in batches), 0.0)
+        _plain(params)()
     work = counter.get_total_flops()
     rates = [peak.work / seconds for peak, seconds in zip(peaks, convolving, strict=True)]
     label = f"train_step {name} {precision}"
@@ -126,12 +175,7 @@ class _Peak:
 def side_by_side(given: dict[str, Any]) -> list[tuple]:
     """Milliseconds of an update where two networks train at once, as the notebooks' do."""
     params = Params(**given, texture_loss="none", checkpoint_seconds=3600.0)
-    draw = torch.Generator().manual_seed(0)
-    size = params.image_size
-    stacks = [
-        torch.randint(0, 256, (32, 1, size, size), generator=draw, dtype=torch.uint8)
-        for _ in range(2)
-    ]
+    stacks = _images(params)
 
     def train(steps: int) -> None:
         trainings = [
@@ -144,17 +188,15 @@ def side_by_side(given: dict[str, Any]) -> list[tuple]:
         with tempfile.TemporaryDirectory() as place:
             train_all(Store(Path(place)), trainings, params)
 
-    step = ReferenceStep(plain_networks(params, 0), None, params)
-    order = torch.Generator().manual_seed(0)
-    batch = params.translator_batch
-    batches = [Batches(stack, batch, False, order, slice(0, batch)) for stack in stacks]
     few, many = WARM_STEPS, WARM_STEPS + TIMED_STEPS
     train(few)  # starts the server of the workers
     ours, plain = [], []
-    for _ in range(REPEATS):
-        short, long = (seconds_of(partial(train, steps)) for steps in (few, many))
-        ours.append((long - short) / (2 * TIMED_STEPS))
-        plain.append(seconds_of(lambda: step(*(images.draw() for images in batches), 0.0)))
+    with Elsewhere(partial(_plain, params)) as plain_steps:
+        plain_steps(BLOCK)
+        for _ in range(REPEATS):
+            short, long = (seconds_of(partial(train, steps)) for steps in (few, many))
+            ours.append((long - short) / (2 * TIMED_STEPS))
+            plain.append(seconds_of(partial(plain_steps, BLOCK)) / BLOCK)
     a, b = statistics.median(ours), statistics.median(plain)
     return [("train_step quick 32-true, two trainings at once", "ms", 1e3 * a, 1e3 * b, b / a,
              REPEATS)]  # fmt: skip
