@@ -8,7 +8,7 @@ import pytest
 
 ROUNDS = """
 import resource, numpy
-from lib.allocator import keep_freed_memory
+from lib.models.allocator import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -23,6 +23,7 @@ from lib.models.classifier import FoldEnsemble, build_network
 from lib.models.recipes import fit_classifiers
 from lib.models.stages import finished_split
 from lib.models.texture import LOSSES, LastFeatures, TextureLoss
+from lib.models.training import resolve_device
 from lib.models.translation import Batches, train_translator, translate
 from lib.params import PRESETS, Params, check_params, load_params
 from lib.paths import ROOT, data_root, results_root
@@ -211,9 +212,10 @@ class _Published:
     """The published training, one image at a time."""
 
     def __init__(self, recipe: Params, target: Tensor, source: Tensor, seed: int) -> None:
-        network = build_network(recipe.texture_network, 3, "")
-        loss = LastFeatures(network, channels=3)
-        self.train_step = ReferenceStep(plain_networks(recipe, seed), loss, recipe)
+        self.device = resolve_device(recipe.device)
+        networks = plain_networks(recipe, seed).to(self.device)
+        loss = LastFeatures(build_network(recipe.texture_network, 3, ""), channels=3)
+        self.train_step = ReferenceStep(networks, loss.to(self.device), recipe)
         order = torch.Generator().manual_seed(seed)
         self.batches = [
             Batches(images, 1, False, order, slice(0, 1)) for images in (target, source)
@@ -225,7 +227,8 @@ class _Published:
         """One update; the texture weight falls over ``EPOCHS``."""
         first, final = self.weights
         share = min(1.0, number / self.epochs_end)
-        self.train_step(*(own.draw() for own in self.batches), first + share * (final - first))
+        images = (own.draw().to(self.device) for own in self.batches)
+        self.train_step(*images, first + share * (final - first))
 
     def curve(self, look: Look, steps: int) -> pd.DataFrame:
         """Train for ``steps``; columns step, auc."""

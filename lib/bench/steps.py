@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lib.bench.reference_step import ReferenceStep, plain_networks
 from lib.models.checkpoint import Checkpoints
+from lib.models.training import resolve_device
 from lib.models.trainings import Training, train_all
 from lib.models.translation import Batches, train_translator
 from lib.params import Params
@@ -119,12 +120,13 @@ def _images(params: Params) -> list[Tensor]:
 
 
 def _plain(params: Params) -> Callable[[], Any]:
-    """The plain step on ``_images``, in float32."""
+    """The plain step on ``_images``, in float32, on the device of ours."""
     params = params.model_copy(update=dict(precision="32-true"))
-    step = ReferenceStep(plain_networks(params, 0), None, params)
+    device = resolve_device(params.device)
+    step = ReferenceStep(plain_networks(params, 0).to(device), None, params)
     order, batch = torch.Generator().manual_seed(0), params.translator_batch
     batches = [Batches(stack, batch, False, order, slice(0, batch)) for stack in _images(params)]
-    return lambda: step(*(images.draw() for images in batches), 0.0)
+    return lambda: step(*(images.draw().to(device) for images in batches), 0.0)
 
 
 def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
@@ -160,8 +162,9 @@ class _Peak:
 
     def __init__(self, precision: str, size: int, filters: int) -> None:
         kind = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
-        self.layer = nn.Conv2d(4 * filters, 4 * filters, 3, padding=1).to(kind)
-        self.image = torch.randn(2, 4 * filters, size // 4, size // 4, dtype=kind)
+        where = dict(device=resolve_device("auto"), dtype=kind)
+        self.layer = nn.Conv2d(4 * filters, 4 * filters, 3, padding=1, **where)
+        self.image = torch.randn(2, 4 * filters, size // 4, size // 4, **where)
         one = 2 * 9 * (4 * filters) ** 2 * 2 * (size // 4) ** 2
         self.times = min(PEAK_CALLS, max(1, int(PEAK_WORK / one)))
         self.work = self.times * one
@@ -170,6 +173,8 @@ class _Peak:
     def __call__(self) -> None:
         for _ in range(self.times):
             self.layer(self.image)
+        if self.image.is_cuda:
+            torch.cuda.synchronize()
 
 
 def side_by_side(given: dict[str, Any]) -> list[tuple]:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lib.allocator import keep_freed_memory
+from lib.models.allocator import keep_freed_memory
 from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import to_unit
 from lib.models.cyclegan import (
