@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from lib.bench.reference_step import ReferenceStep, plain_networks
-from lib.bench.steps import BLOCK, Alternating, Elsewhere
+from lib.bench.steps import BLOCK, Alternating, elsewhere
 from lib.data.dataset import Dataset
 from lib.models.checkpoint import Checkpoints
 from lib.models.classifier import FoldEnsemble, build_network
@@ -115,8 +115,8 @@ def measure_quality(folder: Path, threads: int, profile: str = "quick") -> pd.Da
     moment and lose it again, so both moments are told: when a training was good for the first
     time, and since when it stayed so until its end. The published one goes on for ``PATIENCE``
     times the minutes after which ours stayed good. Minutes are steps times the median seconds of a
-    step, both recipes timed in turn, so that it does not matter what else the machine
-    does later. A figure goes to ``folder``.
+    step, both recipes timed in turn, so that it does not matter what else the machine does
+    later. A figure goes to ``folder``.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def measure_quality(folder: Path, threads: int, profile: str = "quick") -> pd.Da
     given = params.model_dump(exclude=set(PRESETS["seed"])) | dict(preset="seed")
     recipe = check_params(given, "preset seed")
     loss = LOSSES[params.texture_loss](scene.ensemble.networks[0], lambda: None)
-    with Elsewhere(partial(_first_step, recipe, target, source)) as plain_steps:
+    with elsewhere(partial(_first_step, recipe, target, source)) as plain_steps:
         timer = Alternating(BLOCK, partial(plain_steps, BLOCK))
         train_translator(target, source, loss, params, BLOCK * (TIMED + 1), 0, timer)
     table, curves = compare(

@@ -12,11 +12,11 @@ import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -72,31 +72,18 @@ class Alternating(Checkpoints):
         return tuple(statistics.median(seconds[1:]) for seconds in (self.ours, *self.others))
 
 
-class Elsewhere:
-    """Does steps in a process of its own, with as many threads as this one has now.
+@contextmanager
+def elsewhere(build: Callable[[], Callable[[], Any]]) -> Iterator[Callable[[int], None]]:
+    """What does a number of steps in a process of its own, with the threads that this one has now.
 
-    ``build`` makes, there, what is called for a step. Leave it as a context.
+    ``build`` makes, there, what is called for a step.
     """
-
-    def __init__(self, build: Callable[[], Callable[[], Any]]) -> None:
-        self._pool = ProcessPoolExecutor(
-            1, multiprocessing.get_context("spawn"), _settle, (build, torch.get_num_threads())
-        )
-
-    def __call__(self, steps: int) -> None:
-        self._pool.submit(_step, steps).result()
-
-    def __enter__(self) -> Elsewhere:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self._pool.shutdown()
+    settled = (build, torch.get_num_threads())
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _settle, settled) as pool:
+        yield lambda steps: pool.submit(_step, steps).result()
 
 
-_settled: list[Callable[[], Any]] = []  # what this process does for another one's Elsewhere
+_settled: list[Callable[[], Any]] = []  # what this process does for another one
 
 
 def _settle(build: Callable[[], Callable[[], Any]], threads: int) -> None:
@@ -140,7 +127,7 @@ def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
     # The peak is that of the same minutes: the machine may be faster or slower at others.
     kinds = dict.fromkeys([precision, "32-true"])
     peaks = [_Peak(kind, size, params.base_filters) for kind in kinds]
-    with Elsewhere(partial(_plain, params)) as plain_steps:
+    with elsewhere(partial(_plain, params)) as plain_steps:
         timer = Alternating(block, partial(plain_steps, block), *peaks)
         train_translator(*_images(params), None, params, block * (rounds + 1), 0, timer)
     ours, plain, *convolving = timer.medians()
@@ -196,7 +183,7 @@ def side_by_side(given: dict[str, Any]) -> list[tuple]:
     few, many = WARM_STEPS, WARM_STEPS + TIMED_STEPS
     train(few)  # starts the server of the workers
     ours, plain = [], []
-    with Elsewhere(partial(_plain, params)) as plain_steps:
+    with elsewhere(partial(_plain, params)) as plain_steps:
         plain_steps(BLOCK)
         for _ in range(REPEATS):
             short, long = (seconds_of(partial(train, steps)) for steps in (few, many))
