@@ -235,6 +235,38 @@ def test_no_seam_where_a_centred_square_ends_between_pixels(tmp_path):
     assert (pasted == 200).sum(axis=1).tolist() == [64] * 64
 
 
+def test_a_square_lands_where_it_was_cut(tmp_path):
+    """Seen through any square, smaller or larger, a ramp is the same ramp; beside it lies grey."""
+    y, x = np.mgrid[:90, :120] + 0.5
+    for square in (
+        Square(10.3, 5.8, 64.0), Square(20.0, -7.4, 80.6), Square(-15.2, 30.1, 70.0),
+        Square(90.7, 40.0, 33.0), Square(40.5, 30.5, 16.0),
+    ):  # fmt: skip
+        centres = (np.arange(32) + 0.5) / 32 * square.side
+        ramp = 1.1 * (centres + square.left) + 0.73 * (centres + square.top)[:, None] + 40
+        pasted = paste(np.zeros((90, 120), np.uint8), np.rint(ramp).astype(np.uint8), square)
+        right, bottom = square.left + square.side, square.top + square.side
+        inside = (x >= square.left) & (x < right) & (y >= square.top) & (y < bottom)
+        assert not pasted[~inside].any()
+        half = centres[0]  # the picture ends at the centres of its outer pixels, and repeats them
+        seen = (
+            1.1 * np.clip(x, square.left + half, right - half)
+            + 0.73 * np.clip(y, square.top + half, bottom - half)
+            + 40
+        )
+        wrong = (pasted - seen)[inside]
+        # Both are rounded; bicubic weights, up to 1.6 in sum, enlarge the one; the edge is bent.
+        assert np.abs(wrong).max() < 0.5 * 1.6 + 0.5 + 0.3 * half
+        assert abs(wrong.mean()) < 0.2  # half a pixel off would be 0.5
+
+
+def test_a_picture_of_the_same_size_is_pasted_as_it_is(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    pasted = paste(np.zeros((40, 50), np.uint8), picture, Square(9.0, 8.0, 32.0))
+    assert np.array_equal(pasted[8:40, 9:41], picture)
+    assert np.array_equal(paste(pasted, picture, Square(200.0, 8.0, 32.0)), pasted)
+
+
 def test_images_too_small_for_an_embryo_are_used_whole_and_named(tmp_path):
     path, place = tmp_path / "w.safetensors", tmp_path / "in"
     save_bundle(path, make_bundle(framing="embryo"))

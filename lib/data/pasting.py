@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -13,6 +15,7 @@ from PIL import Image
 # on exposure and place. The orientation was applied; of a TIFF the rest is the layout of its file.
 _TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 _PARTS = (0x8769, 0x8825)
+_LEVEL = 4  # of zlib: a third of the time of its default, 1 % larger
 
 
 @dataclass(frozen=True)
@@ -25,36 +28,38 @@ class Square:
 
 
 def paste(grey: np.ndarray, picture: np.ndarray, square: Square) -> np.ndarray:
-    """``grey`` with ``square`` replaced by ``picture``, resampled to its pixels."""
-    height, width = grey.shape
-    size = max(1, round(square.side))
-    if size < picture.shape[0]:  # the affine transform below does not average
-        picture = np.asarray(
-            Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS)
+    """``grey`` with ``square`` replaced by ``picture``, resampled to its pixels.
+
+    Pixels whose centres lie in the square are replaced; what lies beside the image is cut off.
+    """
+    pixels = [
+        np.clip(np.ceil([start - 0.5, start + square.side - 0.5]), 0, length).astype(int)
+        for start, length in zip((square.left, square.top), grey.shape[::-1], strict=True)
+    ]
+    (left, right), (top, bottom) = pixels
+    pasted = grey.copy()
+    if left < right and top < bottom:
+        scale = picture.shape[0] / square.side
+        # A pixel at the edge reaches half its width beyond the picture.
+        beyond = math.ceil(scale / 2)
+        seen = np.array([left - square.left, top - square.top, right - square.left,
+                         bottom - square.top]) * scale + beyond  # fmt: skip
+        pasted[top:bottom, left:right] = Image.fromarray(np.pad(picture, beyond, "edge")).resize(
+            (right - left, bottom - top), Image.Resampling.BICUBIC, box=seen.tolist()
         )
-    scale = picture.shape[0] / square.side
-    placed = Image.fromarray(picture).transform(
-        (width, height), Image.Transform.AFFINE,
-        (scale, 0, -square.left * scale, 0, scale, -square.top * scale),
-        Image.Resampling.BICUBIC,
-    )  # fmt: skip
-    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
-    inside_x = (x >= square.left) & (x < square.left + square.side)
-    inside_y = (y >= square.top) & (y < square.top + square.side)
-    return np.where(inside_y[:, None] & inside_x, np.asarray(placed), grey)
+    return pasted
 
 
 def encode(image: np.ndarray, exif_of: Path | None) -> bytes:
     """PNG of a grey image (H, W), with the EXIF of the file ``exif_of``, if one is given."""
-    extra = {}
-    if exif_of is not None:
-        with Image.open(exif_of) as original:
-            given, exif = original.getexif(), Image.Exif()
-            exif.update({tag: given[tag] for tag in _TAGS if tag in given})
-            for part in _PARTS:
-                exif.get_ifd(part).update(given.get_ifd(part))
-        extra = dict(exif=exif)
+    if exif_of is None:
+        # Half the time of Pillow, which tries every filter, and 7 % larger.
+        return imagecodecs.png_encode(image, level=_LEVEL, filter=imagecodecs.PNG.FILTER.PAETH)
+    with Image.open(exif_of) as original:
+        given, exif = original.getexif(), Image.Exif()
+        exif.update({tag: given[tag] for tag in _TAGS if tag in given})
+        for part in _PARTS:
+            exif.get_ifd(part).update(given.get_ifd(part))
     stream = io.BytesIO()
-    # Two thirds of the time of the default, and 1 % larger.
-    Image.fromarray(image).save(stream, "PNG", compress_level=4, **extra)
+    Image.fromarray(image).save(stream, "PNG", compress_level=_LEVEL, exif=exif)
     return stream.getvalue()
