@@ -52,6 +52,9 @@ def test_speed_precision_and_quality_are_told_with_their_machine(bench):
     assert "1 of 2 lie within the spread of float32, the means differ by +0.015" in text
     assert "| 0 | 0.900 | 0.10 min | 2.00 min, 20.0 times ours | 0.50 min | 2.00 min, 4.0" in text
     assert "| 0.50 min | never, at least 9.0 times ours | 4.5 min |" in text
+    assert "takes 15.0 times (10.0 to 20.0) to be good first" in text
+    assert "and at least 6.5 times (4.0 to 9.0) to stay good" in text
+    assert "medians of 2 seeds; the ranges hold the true median with 50 % confidence" in text
     machine = (
         "Some CPU, which has no bfloat16 instructions; 2 thread(s), torch 9.9, code of abcdef0"
     )
