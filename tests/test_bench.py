@@ -11,7 +11,8 @@ import torch
 
 from lib.bench import growth, quality, record, speed, steps
 from lib.models.translation import translate
-from lib.params import InputError, Params
+from lib.params import InputError, Params, load_params
+from lib.paths import ROOT
 
 
 def test_every_measure_gives_numbers(tmp_path, monkeypatch):
@@ -38,6 +39,11 @@ def test_every_measure_gives_numbers(tmp_path, monkeypatch):
     kept = json.loads((tmp_path / "bench.json").read_text())["speed"]
     assert [row["what"] for row in kept["rows"]] == table["what"].tolist()
     assert {"processor", "threads", "torch", "device", "commit", "bfloat16"} == set(kept["machine"])
+
+
+def test_the_quick_step_is_that_of_the_profile():
+    profile = load_params(ROOT / "params" / "quick.yaml").model_dump()
+    assert {name: profile[name] for name in steps.QUICK} == steps.QUICK
 
 
 def test_growth_measures_every_size_and_keeps_the_other_sections(tmp_path, monkeypatch):
