@@ -13,7 +13,7 @@ from lib.evaluation.ablations import ablation_table, translate_unframed
 from lib.evaluation.metrics import combine_folds
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble, build_network
-from lib.models.cyclegan import Generator
+from lib.models.cyclegan import Generator, ResidualBlock
 from lib.models.recipes import (
     TranslatorRecipe,
     drawn_to_share,
@@ -95,6 +95,13 @@ def test_a_trained_translator_is_found_again(dataset, ensemble, monkeypatch):
     wrong = replace(recipe, changes={"texture_wieght": 2.0})
     with pytest.raises(InputError, match="did you mean 'texture_weight'"):
         fit_translators(dataset, {"a": wrong}, ensemble.networks[0])
+
+
+def test_a_recipe_may_change_the_networks(dataset, ensemble):
+    blocks = dataset.params.blocks + 1
+    recipe = TranslatorRecipe(["ED1"], texture=False, changes={"blocks": blocks})
+    networks, _ = fit_translators(dataset, {"a": recipe}, ensemble.networks[0])["a"]
+    assert sum(isinstance(part, ResidualBlock) for part in networks.to_source.modules()) == blocks
 
 
 def test_rows_drawn_to_a_share_are_equally_many(dataset):

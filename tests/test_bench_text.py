@@ -50,6 +50,8 @@ def test_speed_precision_and_quality_are_told_with_their_machine(bench):
     assert "| train_step | 10 ms | 25 ms | 2.50 |" in text
     assert "| decode | 870 images/s |  |  |" in text
     assert "1 of 2 lie within the spread of float32, the means differ by +0.015" in text
+    # by hand: standard error 0.025, 1.85 degrees of freedom
+    assert "+0.015 [-0.101, 0.131] (95 %, Welch)" in text
     assert "| 0 | 0.900 | 0.10 min | 2.00 min, 20.0 times ours | 0.50 min | 2.00 min, 4.0" in text
     assert "| 0.50 min | never, at least 9.0 times ours | 4.5 min |" in text
     assert "takes 15.0 times (10.0 to 20.0) to be good first" in text

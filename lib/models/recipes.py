@@ -254,10 +254,11 @@ def fit_translators(
     trainings = [_translator_training(dataset, recipe, classifier) for recipe in recipes.values()]
     device = make_fabric(params).device
     fits = {}
-    for name, fitted in zip(recipes, train_all(dataset.store, trainings, params), strict=True):
-        networks = CycleGAN(params, channels=1)
-        networks.load_state_dict(fitted[0])
-        fits[name] = networks.to(device).eval(), fitted[1]
+    trained = train_all(dataset.store, trainings, params)
+    for (name, recipe), (weights, history) in zip(recipes.items(), trained, strict=True):
+        networks = CycleGAN(dataset.with_params(**recipe.changes).params, channels=1)
+        networks.load_state_dict(weights)
+        fits[name] = networks.to(device).eval(), history
     return fits
 
 

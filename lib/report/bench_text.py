@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import pandas as pd
+from scipy.stats import ttest_ind
 
 from lib.progress import duration
 
@@ -79,10 +80,12 @@ def _precision(table: pd.DataFrame) -> str:
     own = {precision: rows["auc"] for precision, rows in table.groupby("precision")}
     full, half = own["32-true"], own["bf16-mixed"]
     inside = ((half >= full.min()) & (half <= full.max())).sum()
+    low, high = ttest_ind(half, full, equal_var=False).confidence_interval(0.95)
     return (
         f"AUC of the translated hold-out, {len(full)} trainings each: float32 "
         f"{_listed(full)}, bfloat16 {_listed(half)}; {inside} of {len(half)} lie within the spread "
-        f"of float32, the means differ by {half.mean() - full.mean():+.3f}.\n"
+        f"of float32, the means differ by {half.mean() - full.mean():+.3f} "
+        f"[{low:.3f}, {high:.3f}] (95 %, Welch).\n"
     )
 
 
