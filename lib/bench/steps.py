@@ -38,8 +38,8 @@ WARM_STEPS, TIMED_STEPS = 5, 60
 PEAK_WORK = 5e10  # FLOP of the convolutions after every step, some tenths of a second
 PEAK_CALLS = 200  # at most
 QUICK = dict(
-    image_size=64, base_filters=16, blocks=2, translator_batch=2, cycle_weight=5.0,
-    identity_weight=0.0, average_weights=True, translator_rate=5e-4,
+    image_size=64, base_filters=16, blocks=2, padding="zeros", translator_batch=2,
+    cycle_weight=1.0, identity_weight=0.0, average_weights=True, translator_rate=5e-4,
 )  # fmt: skip
 PUBLISHED = dict(image_size=256, preset="seed")
 
