@@ -39,7 +39,7 @@ PEAK_WORK = 5e10  # FLOP of the convolutions after every step, some tenths of a 
 PEAK_CALLS = 200  # at most
 QUICK = dict(
     image_size=64, base_filters=16, blocks=2, padding="zeros", translator_batch=2,
-    cycle_weight=1.0, identity_weight=0.0, average_weights=True, translator_rate=5e-4,
+    cycle_weight=2.0, identity_weight=0.0, average_weights=True, translator_rate=5e-4,
 )  # fmt: skip
 PUBLISHED = dict(image_size=256, preset="seed")
 
