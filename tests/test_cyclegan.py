@@ -10,6 +10,7 @@ from lib.models.cyclegan import (
     CycleGAN,
     Generator,
     ImagePool,
+    InstanceNorm,
     OpeningConvolution,
     PatchDiscriminator,
     ResizeConvolution,
@@ -182,6 +183,38 @@ def test_convolutions_by_columns_are_the_plain_ones(
     torch.testing.assert_close(a.grad, b.grad)
     torch.testing.assert_close(columns.weight.grad, plain.weight.grad)
     torch.testing.assert_close(columns.bias.grad, plain.bias.grad)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("count", [1, 3])
+def test_instance_norm_is_the_plain_one_in_either_layout(layout, count):
+    torch.manual_seed(0)
+    a = torch.randn(count, 4, 6, 5, dtype=torch.double).to(memory_format=layout).requires_grad_()
+    b = a.detach().clone().requires_grad_()
+    ours, plain = InstanceNorm(4)(a), nn.InstanceNorm2d(4)(b)
+    assert ours.is_contiguous(memory_format=layout)
+    torch.testing.assert_close(ours, plain)
+    ours.pow(3).sum().backward()
+    plain.pow(3).sum().backward()
+    torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_bfloat16_on_a_cpu_puts_channels_last_and_computes_the_same(upsampling):
+    torch.manual_seed(0)
+    generator = Generator(1, 8, 1, "zeros", upsampling)
+    seen = []
+    for norm in (m for m in generator.modules() if isinstance(m, InstanceNorm)):
+        norm.register_forward_hook(lambda _, given, out: seen.append((given[0], out)))
+    x = torch.rand(2, 1, 32, 32) * 2 - 1
+    with torch.no_grad():
+        exact, layers = generator(x), len(seen)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = generator(x)
+    last = [all(y.is_contiguous(memory_format=torch.channels_last) for y in pair) for pair in seen]
+    assert last == [False] * layers + [True] * layers
+    torch.testing.assert_close(rounded.float(), exact, atol=0.03, rtol=0)
+    assert exact.std() > 0.05  # or any image would be as near
 
 
 def test_without_identity_the_other_images_are_the_same():

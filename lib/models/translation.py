@@ -148,18 +148,15 @@ def train_translator(
     generators = nn.ModuleList([networks.to_source, networks.to_target])
     judges = nn.ModuleList([networks.judge_source, networks.judge_target])
     to_source, to_target = networks.directions
-    plain, optimisers, rates = [], [], []
-    for part in (generators, judges):
-        optimiser = torch.optim.Adam(
-            part.parameters(), params.translator_rate, betas=(0.5, 0.999), fused=True
-        )
-        rates.append(
-            torch.optim.lr_scheduler.LambdaLR(
-                optimiser, lambda step: linear_decay(step, steps, params.rate_decay_start)
-            )
-        )
-        plain.append(optimiser)
-        optimisers.append(fabric.setup_optimizers(optimiser))
+    # Lists of weights: to walk through the modules at every step would take milliseconds.
+    translating = list(generators.parameters())
+    judging = [list(judge.parameters()) for judge in judges]
+    weights = [*translating, *judging[0], *judging[1]]
+    adam = torch.optim.Adam(weights, params.translator_rate, betas=(0.5, 0.999), fused=True)
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        adam, lambda step: linear_decay(step, steps, params.rate_decay_start)
+    )
+    optimiser = fabric.setup_optimizers(adam)
     if isinstance(texture, nn.Module):
         texture.to(**kind)
     pools = [ImagePool(params.pool_size, order) for _ in range(2)]
@@ -172,15 +169,16 @@ def train_translator(
     ]
     networks.train()
     averaged = copy.deepcopy(generators)
-    # Lists of weights: to walk through the modules at every step would take milliseconds.
-    weights, means = list(generators.parameters()), list(averaged.parameters())
+    means = list(averaged.parameters())
     if params.translator_compile:
         for network in networks.children():
             # Inductor mistakes the layout of padding's gradient where it may choose layouts.
             network.compile(options={"layout_optimization": False})
     checkpoints = checkpoints or Checkpoints()
-    parts = dict(networks=networks, averaged=averaged, order=order, weight=weight)
-    for name, pair in dict(optimiser=plain, rate=rates, pool=pools, batches=batches).items():
+    parts = dict(
+        networks=networks, averaged=averaged, optimiser=adam, rate=rate, order=order, weight=weight
+    )
+    for name, pair in dict(pool=pools, batches=batches).items():
         parts |= {f"{name}_{place}": part for place, part in enumerate(pair)}
 
     done, history = checkpoints.resume(parts)
@@ -191,26 +189,28 @@ def train_translator(
         with fabric.autocast():
             return direction_losses(direction, real, native, texture, params)
 
-    def pull(losses: Losses) -> Sequence[Tensor]:
+    # One update changes all weights, after both gradients: no discriminator sees what the
+    # generators become by it, and so each half of a step runs through on its thread.
+    def learned(
+        losses: Losses, way: int, real: Tensor, fake: Tensor
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor], Tensor]:
+        # Generators: deceive the judge, return from the round trip, keep the texture.
         total = (
             params.adversarial_weight * losses["adversarial"]
             + params.cycle_weight * losses["cycle"]
             + params.identity_weight * losses["identity"]
             + weight.value * losses["texture"]
         )
-        return torch.autograd.grad(total / accumulation, weights)
-
-    def judged(judge: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        pulls = torch.autograd.grad(total / accumulation, translating)
+        # Discriminators: tell real from fake, also from the fakes of some steps ago.
         with fabric.autocast():
-            loss = discriminator_loss(judge, real, fake)
-        return loss.detach(), torch.autograd.grad(loss / accumulation, list(judge.parameters()))
+            loss = discriminator_loss(judges[way], real, fake)
+        return pulls, torch.autograd.grad(loss / accumulation, judging[way]), loss.detach()
 
     with Pair(fabric.device) as both:
         for step in progress(range(done, steps), label="translator steps"):
-            # Generators: deceive both judges, return from the round trip, keep the texture.
-            judges.requires_grad_(False)
-            optimisers[0].zero_grad()
-            shown, values = [], []
+            optimiser.zero_grad()
+            values = []
             for number in range(accumulation):
                 real_target, real_source = (images.draw().to(**kind) for images in batches)
                 (fake_source, there), (fake_target, back) = both(
@@ -222,30 +222,20 @@ def train_translator(
                 if texture is not None and number == 0:
                     last = networks.to_source.last.weight
                     weight.update(step, losses["texture"], losses["adversarial"], last, ranks.mean)
-                add_gradients(weights, torch._foreach_add(*both(pull, (there,), (back,))))
-                shown.append(((real_source, fake_source), (real_target, fake_target)))
+                seen = [
+                    pool.exchange(ranks.whole(fake))[ranks.part(together)]
+                    for pool, fake in zip(pools, (fake_source, fake_target), strict=True)
+                ]
+                (ours, first, verdict), (theirs, second, other) = both(
+                    learned, (there, 0, real_source, seen[0]), (back, 1, real_target, seen[1])
+                )
+                add_gradients(weights, [*torch._foreach_add(ours, theirs), *first, *second])
+                losses["discriminator"] = verdict + other
                 values.append([loss.detach() for loss in losses.values()])
             ranks.mean_gradients(weights)
-            optimisers[0].step()
+            optimiser.step()
             if params.average_weights:
-                polynomial_average(means, weights, step)
-
-            # Discriminators: tell real from fake, also from the fakes of some steps ago.
-            judges.requires_grad_(True)
-            optimisers[1].zero_grad()
-            for own, pairs in zip(values, shown, strict=True):
-                old = [
-                    (real, pool.exchange(ranks.whole(fake))[ranks.part(together)])
-                    for pool, (real, fake) in zip(pools, pairs, strict=True)
-                ]
-                verdicts = both(
-                    judged, *((judge, *pair) for judge, pair in zip(judges, old, strict=True))
-                )
-                for judge, (_, gradients) in zip(judges, verdicts, strict=True):
-                    add_gradients(list(judge.parameters()), gradients)
-                own.append(verdicts[0][0] + verdicts[1][0])
-            ranks.mean_gradients(judges.parameters())
-            optimisers[1].step()
+                polynomial_average(means, translating, step)
 
             kept = torch.stack([torch.stack([loss.to(**kind) for loss in own]) for own in values])
             losses = dict(zip(LOSS_NAMES, ranks.mean(kept.mean(0)).tolist(), strict=True))
@@ -257,10 +247,9 @@ def train_translator(
                 )
             history.append(
                 dict(step=step, **losses, texture_weight=0.0 if texture is None else weight.value,
-                     rate=rates[0].get_last_lr()[0])
+                     rate=rate.get_last_lr()[0])
             )  # fmt: skip
-            for rate in rates:
-                rate.step()
+            rate.step()
             checkpoints.keep(step + 1, parts, history)
     if params.average_weights:
         generators.load_state_dict(averaged.state_dict())
