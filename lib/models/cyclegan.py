@@ -22,7 +22,7 @@ def _convolution(inputs: int, outputs: int, stride: int, padding: str) -> nn.Con
 class InstanceNorm(nn.GroupNorm):
     """Instance normalisation without affine terms: a group per channel, twice as fast on a CPU.
 
-    Where channels come last, the gradient of that takes 50 times as long as that of batch
+    Where channels come last, the gradient of that takes some thirty times as long as that of batch
     normalisation, which does the same to a batch of one image.
     """
 

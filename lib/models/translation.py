@@ -213,6 +213,8 @@ def train_translator(
             values = []
             for number in range(accumulation):
                 real_target, real_source = (images.draw().to(**kind) for images in batches)
+                # Compiled, the judges would compute gradients of theirs too, for nothing.
+                judges.requires_grad_(False)
                 (fake_source, there), (fake_target, back) = both(
                     translated,
                     (to_source, real_target, real_source),
@@ -226,6 +228,7 @@ def train_translator(
                     pool.exchange(ranks.whole(fake))[ranks.part(together)]
                     for pool, fake in zip(pools, (fake_source, fake_target), strict=True)
                 ]
+                judges.requires_grad_(True)
                 (ours, first, verdict), (theirs, second, other) = both(
                     learned, (there, 0, real_source, seen[0]), (back, 1, real_target, seen[1])
                 )
