@@ -33,10 +33,15 @@ def stack(count: int, seed: int) -> torch.Tensor:
     return torch.randint(0, 256, (count, 1, 32, 32), generator=generator, dtype=torch.uint8)
 
 
-def translator(checkpoints, steps=STEPS):
+def translator(checkpoints, steps=STEPS, **own):
     """Everything that carries a state: pools, flips, averages, rates, the running weight."""
-    images = stack(7, 0), stack(9, 1)
-    return train_translator(*images, gradient_consistency, Params(**TINY), steps, 3, checkpoints)
+    images, params = (stack(7, 0), stack(9, 1)), Params(**TINY, **own)
+    return train_translator(*images, gradient_consistency, params, steps, 3, checkpoints)
+
+
+def half_translator(checkpoints):
+    """Its weights have channels last, which no checkpoint tells."""
+    return translator(checkpoints, precision="bf16-mixed")
 
 
 def classifier(checkpoints):
@@ -77,7 +82,13 @@ def stopped(train, folder, step):
 
 
 @pytest.mark.parametrize(
-    ("train", "steps"), [(translator, (1, 7, 31)), (classifier, (1, 3)), (segmenter, (2,))]
+    ("train", "steps"),
+    [
+        (translator, (1, 7, 31)),
+        (half_translator, (1, 7, 31)),
+        (classifier, (1, 3)),
+        (segmenter, (2,)),
+    ],
 )
 def test_a_training_that_was_stopped_ends_with_the_same_bits(train, steps, tmp_path):
     whole = digest(train(None))

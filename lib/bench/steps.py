@@ -8,6 +8,7 @@ nothing of what ours sets for itself. Speeds of two runs, or of two machines, ar
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import statistics
 import tempfile
@@ -25,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lib.bench.reference_step import ReferenceStep, plain_networks
 from lib.models.checkpoint import Checkpoints
+from lib.models.cyclegan import fastest_layout
 from lib.models.training import resolve_device
 from lib.models.trainings import Training, train_all
 from lib.models.translation import Batches, train_translator
@@ -35,8 +37,7 @@ REPEATS = 5
 BLOCK = 10  # small steps in a row
 REST = 0.05  # s; threads that have nothing more to do spin for some milliseconds
 WARM_STEPS, TIMED_STEPS = 5, 60
-PEAK_WORK = 5e10  # FLOP of the convolutions after every step, some tenths of a second
-PEAK_CALLS = 200  # at most
+PEAK_SECONDS = 0.3  # of convolutions after every step; the first ones find the caches empty
 QUICK = dict(
     image_size=64, base_filters=16, blocks=2, padding="zeros", translator_batch=2,
     cycle_weight=2.0, identity_weight=0.0, average_weights=True, translator_rate=5e-4,
@@ -145,15 +146,22 @@ def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
 
 
 class _Peak:
-    """The generator's inner 3x3 convolution, forward, nothing around it, over and over."""
+    """The generator's inner 3x3 convolution, forward, in the training's layout, over and over."""
 
     def __init__(self, precision: str, size: int, filters: int) -> None:
-        kind = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
-        where = dict(device=resolve_device("auto"), dtype=kind)
-        self.layer = nn.Conv2d(4 * filters, 4 * filters, 3, padding=1, **where)
-        self.image = torch.randn(2, 4 * filters, size // 4, size // 4, **where)
+        half = precision == "bf16-mixed"
+        device = resolve_device("auto")
+        where = dict(device=device, dtype=torch.bfloat16 if half else torch.float32)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            layout = fastest_layout(device)
+        layer = nn.Conv2d(4 * filters, 4 * filters, 3, padding=1, **where)
+        self.layer = layer.to(memory_format=layout)
+        image = torch.randn(2, 4 * filters, size // 4, size // 4, **where)
+        self.image = image.to(memory_format=layout)
         one = 2 * 9 * (4 * filters) ** 2 * 2 * (size // 4) ** 2
-        self.times = min(PEAK_CALLS, max(1, int(PEAK_WORK / one)))
+        self.times = 5
+        seconds = median_seconds(self) / self.times
+        self.times = math.ceil(PEAK_SECONDS / seconds)
         self.work = self.times * one
 
     @torch.inference_mode()

@@ -21,6 +21,7 @@ from lib.models.cyclegan import (
     adversarial_loss,
     cycle_loss,
     discriminator_loss,
+    fastest_layout,
     identity_loss,
 )
 from lib.models.pair import Pair
@@ -92,7 +93,9 @@ def add_gradients(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor
     for parameter, gradient in zip(parameters, gradients, strict=True):
         whole = gradient if parameter.grad is None else parameter.grad + gradient
         # Fused Adam reads gradients in the order of the weights, whatever their strides say.
-        parameter.grad = whole.contiguous()
+        if whole.stride() != parameter.stride():
+            whole = torch.empty_like(parameter).copy_(whole)
+        parameter.grad = whole
 
 
 def direction_losses(
@@ -144,7 +147,9 @@ def train_translator(
     fabric.seed_everything(seed, verbose=False)
     order = torch.Generator().manual_seed(seed)
     kind = number_kind(fabric, params)
-    networks = CycleGAN(params, channels=target.shape[1]).to(**kind)
+    with fabric.autocast():
+        layout = fastest_layout(fabric.device)
+    networks = CycleGAN(params, channels=target.shape[1]).to(**kind, memory_format=layout)
     generators = nn.ModuleList([networks.to_source, networks.to_target])
     judges = nn.ModuleList([networks.judge_source, networks.judge_target])
     to_source, to_target = networks.directions
@@ -256,6 +261,7 @@ def train_translator(
             checkpoints.keep(step + 1, parts, history)
     if params.average_weights:
         generators.load_state_dict(averaged.state_dict())
+    networks = networks.to(memory_format=torch.contiguous_format)
     return networks.eval(), pd.DataFrame(history)
 
 
