@@ -185,17 +185,18 @@ def test_batches_that_are_accumulated_are_one_large_batch():
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
-def test_compiled_networks_train_as_the_plain_ones():
+@pytest.mark.parametrize(("precision", "rtol"), [("32-true", 1e-4), ("bf16-mixed", 0.02)])
+def test_compiled_networks_train_as_the_plain_ones(precision, rtol):
     target, _ = blobs(4, 0, dark=True)
     source, _ = blobs(4, 1)
-    tiny = {**TINY, "base_filters": 4, "blocks": 1, "image_size": 32, "device": "cpu"}
+    tiny = {**TINY, "precision": precision}
     histories = [
         train_translator(
             target, source, None, Params(**tiny, translator_compile=compiled), 2, seed=0
         )[1]
         for compiled in (False, True)
     ]
-    pd.testing.assert_frame_equal(*histories, rtol=1e-4)
+    pd.testing.assert_frame_equal(*histories, rtol=rtol)
 
 
 def test_translate_equals_one_image_at_a_time():

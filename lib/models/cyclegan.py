@@ -77,6 +77,8 @@ class ResizeConvolution(nn.Conv2d):
         summed = F.avg_pool2d(weights, 2, stride=1, padding=1, divisor_override=1)
         if self.padding_mode == "zeros":
             return F.conv_transpose2d(x, summed, self.bias, stride=2, padding=1)
+        if torch.compiler.is_compiling():  # Inductor expects channels first of padding's gradient
+            x = x.contiguous()
         wide = F.pad(x, [1] * 4, mode="replicate")
         return F.conv_transpose2d(wide, summed, self.bias, stride=2, padding=3)
 
