@@ -185,7 +185,7 @@ def test_batches_that_are_accumulated_are_one_large_batch():
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
-@pytest.mark.parametrize(("precision", "rtol"), [("32-true", 1e-4), ("bf16-mixed", 0.02)])
+@pytest.mark.parametrize(("precision", "rtol"), [("32-true", 1e-4), ("bf16-mixed", 0.05)])
 def test_compiled_networks_train_as_the_plain_ones(precision, rtol):
     target, _ = blobs(4, 0, dark=True)
     source, _ = blobs(4, 1)

@@ -15,17 +15,17 @@ class Pair:
 
     A kernel of a small network leaves most of a second thread idle, and every kernel waits for its
     slowest thread; two halves that each run through on threads of their own do neither. On a GPU,
-    or on a single thread, one call follows the other.
+    or on a single thread, or not ``at_once``, one call follows the other.
 
     The first call is always the first thread's. Autograd adds up gradients in the order in which a
     thread has made their operations, so a half that began on one thread and went on on another
     would not end with the same bits every time.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, at_once: bool = True) -> None:
         self._threads = torch.get_num_threads()
         self._halves: list[ThreadPoolExecutor] = []
-        if device.type == "cpu" and self._threads > 1:
+        if at_once and device.type == "cpu" and self._threads > 1:
             share = (self._threads // 2,)
             self._halves = [
                 ThreadPoolExecutor(1, initializer=_use, initargs=share) for _ in range(2)

@@ -212,7 +212,8 @@ def train_translator(
             loss = discriminator_loss(judges[way], real, fake)
         return pulls, torch.autograd.grad(loss / accumulation, judging[way]), loss.detach()
 
-    with Pair(fabric.device) as both:
+    # Two threads that compile at once may wait for each other for ever.
+    with Pair(fabric.device, at_once=not params.translator_compile) as both:
         for step in progress(range(done, steps), label="translator steps"):
             optimiser.zero_grad()
             values = []
