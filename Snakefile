@@ -1,16 +1,16 @@
-"""One rule per notebook; what each reads, and when it runs again, stands in lib/plan.py."""
+"""One rule per notebook; what each reads, and when it runs again, stands in engine/plan.py."""
 
 import sys
 import traceback
 
-from lib.params import InputError
-from lib.paths import results_root, stamp_path
+from engine.parameters import InputError
+from engine.paths import results_root, stamp_path
 
 PROFILE = config.get("profile", "quick")
 FOLDER = results_root() / PROFILE
 
 try:
-    from lib.plan import make_plan
+    from engine.plan import make_plan
 
     PLAN = make_plan(PROFILE)
 except InputError as error:
@@ -48,7 +48,7 @@ for step in PLAN.steps.values():
         resources:
             notebooks=1,
         shell:
-            "{sys.executable} -m lib notebook {params.notebook} --profile {PROFILE}"
+            "{sys.executable} -m compendium notebook {params.notebook} --profile {PROFILE}"
             " --key {params.key} --sources {params.sources}"
 
 
@@ -62,4 +62,4 @@ rule collect:
         data=PLAN.data,
         made_from=[step.key for step in PLAN.steps.values()],
     shell:
-        "{sys.executable} -m lib collect --profile {PROFILE} --data {params.data}"
+        "{sys.executable} -m compendium collect --profile {PROFILE} --data {params.data}"

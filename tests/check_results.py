@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from compendium.claims.book import load_claims
+from compendium.claims.evidence import read_evidence
+from compendium.claims.mutants import run_mutants
+from compendium.explain import explain
+from engine.keys import file_digest
+from engine.notebooks import notebook_paths
+from engine.paths import results_root
+from engine.results import read_table
 from lib.evaluation.metrics import combine_folds
-from lib.keys import file_digest
-from lib.notebooks import notebook_paths
-from lib.paths import results_root
-from lib.report.claims import load_claims
-from lib.report.evidence import read_evidence
-from lib.report.explain import explain
-from lib.report.mutants import run_mutants
-from lib.results import read_table
 
 FOLDER = results_root() / "quick"
 TARGETS = {"ed1": "04_evaluation", "ed3": "05_ed3_generalization"}
@@ -32,7 +32,7 @@ def metrics():
     return {name: metric["value"] for name, metric in kept.items()}
 
 
-@pytest.mark.parametrize("path", notebook_paths(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", notebook_paths("embryo"), ids=lambda path: path.stem)
 def test_every_notebook_was_executed_without_error(path):
     notebook = nbformat.read(FOLDER / path.name, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+from compendium.reader_study.making import make_study
+from engine.store import Store
 from lib.data.dataset import Dataset
 from lib.data.framing import frame_table
 from lib.data.sources import open_source
 from lib.data.splits import split_table
 from lib.models.bundle import Bundle, save_bundle
 from lib.models.calibration import Calibration
-from lib.models.classifier import FoldEnsemble, build_network
+from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import CycleGAN
 from lib.models.gate import Gate
-from lib.params import Params
-from lib.reader_study.making import make_study
-from lib.store import Store
+from lib.models.networks import build_network
+from lib.studies.embryo import EmbryoParameters
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,14 +47,14 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Dataset:
-    params = Params(**SMALL)
+    params = EmbryoParameters(**SMALL)
     source = open_source(params, tmp_path_factory.mktemp("data"))
     split = split_table(source.table(), params.folds, params.holdout_shares, params.seed)
     frames = frame_table(source, split["id"])
     return Dataset(params, source, split, frames, Store(tmp_path_factory.mktemp("store")))
 
 
-def leave_run(folder: Path, params: Params, data_root: Path) -> Path:
+def leave_run(folder: Path, params: EmbryoParameters, data_root: Path) -> Path:
     """Write a results folder as a run leaves it: split, record, and two untrained translators."""
     table = open_source(params, data_root).table()
     tables = folder / "01_split" / "tables"
@@ -78,7 +79,7 @@ def leave_run(folder: Path, params: Params, data_root: Path) -> Path:
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> Path:
     """A results folder of phantoms."""
-    params = Params(**SMALL | dict(target_count=80, source_count=80, framing="whole"))
+    params = EmbryoParameters(**SMALL | dict(target_count=80, source_count=80, framing="whole"))
     root = tmp_path_factory.mktemp("results")
     return leave_run(root / "smoke", params, root)
 
@@ -86,7 +87,7 @@ def finished_run(tmp_path_factory) -> Path:
 @pytest.fixture
 def real_run(shared_data, tmp_path, monkeypatch) -> Path:
     """A results folder of the real sperm heads."""
-    params = Params(
+    params = EmbryoParameters(
         **SMALL, framing="whole", data_kind="table", data_dir="sperm_two_devices",
         positive_label="abnormal", negative_label="normal", source_domain="smids",
         target_domain="hushem", second_target_domain="smids_phone", second_target_optics="ED1",

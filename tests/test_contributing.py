@@ -8,10 +8,11 @@ from typing import get_args
 
 import pytest
 
+from engine.keys import FLOORS
+from engine.paths import ROOT
 from lib.data.sources import ENTRIES
 from lib.models.texture import LOSSES
-from lib.params import Params
-from lib.paths import ROOT
+from lib.studies.embryo import EmbryoParameters
 
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE, re.MULTILINE | re.DOTALL))
@@ -40,7 +41,8 @@ def edit(root, diff: str) -> None:
 @pytest.fixture
 def copy(tmp_path):
     skipped = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "lib", tmp_path / "lib", ignore=skipped)
+    for floor in FLOORS:
+        shutil.copytree(ROOT / floor, tmp_path / floor, ignore=skipped)
     (tmp_path / "tests").mkdir()
     for name in ("tests/conftest.py", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -78,7 +80,7 @@ def test_the_guide_shows_every_edit_it_speaks_of():
 
 
 def test_every_name_the_parameters_allow_has_what_it_stands_for():
-    allowed = {name: set(get_args(Params.model_fields[name].annotation))
+    allowed = {name: set(get_args(EmbryoParameters.model_fields[name].annotation))
                for name in ("texture_loss", "data_kind")}  # fmt: skip
     assert allowed["texture_loss"] == {"none", *LOSSES}
     assert allowed["data_kind"] == {"phantom", *ENTRIES}

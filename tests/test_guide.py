@@ -9,12 +9,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from lib.__main__ import main
+from compendium.__main__ import main
+from compendium.readme import REFERENCE
+from engine.parameters import load_params
+from engine.paths import ROOT
+from engine.results import Finished
 from lib.data.sources import open_source
-from lib.params import load_params
-from lib.paths import ROOT
-from lib.report.readme import REFERENCE
-from lib.results import Finished
 
 GUIDE = (ROOT / "docs" / "own_devices.md").read_text()
 SPERM = ROOT / "params" / "sperm.yaml"
@@ -48,10 +48,10 @@ def test_command_is_understood(command, monkeypatch):
         raise KeyboardInterrupt  # before it is carried out
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
-    python, *arguments = shlex.split(command)
-    assert (python, arguments[:2]) == (".venv/bin/python", ["-m", "lib"])
+    program, *arguments = shlex.split(command)
+    assert program == ".venv/bin/compendium"
     with pytest.raises(KeyboardInterrupt):
-        main(arguments[2:])
+        main(arguments)
     assert callable(seen[0].command)
 
 
@@ -66,7 +66,7 @@ def test_make_knows_target_and_variables(command):
 
 def test_every_step_of_the_guide_is_there():
     verbs = {command.split()[1] for command in COMMANDS if command.startswith("make")}
-    verbs |= {command.split()[3] for command in COMMANDS if command.startswith(".venv")}
+    verbs |= {command.split()[1] for command in COMMANDS if command.startswith(".venv")}
     assert {"setup", "audit", "reproduce", "translate", "crate", "reference"} <= verbs
 
 

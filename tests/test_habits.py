@@ -14,22 +14,25 @@ import yaml
 from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 
-from lib import progress
-from lib.__main__ import main
+from compendium.__main__ import main
+from compendium.claims.book import load_claims
+from compendium.claims.evidence import read_evidence
+from compendium.claims.judgement import judge
+from compendium.clinic.audit import audit_folder
+from compendium.workshop.copies import write_workshop
+from engine import progress
+from engine.errors import InputError
+from engine.keys import FLOORS
+from engine.parameters import load_params
+from engine.paths import ROOT
 from lib.data.images import load_stack
 from lib.data.sources import open_source
 from lib.evaluation import arms, repeats
 from lib.evaluation.metrics import combine_folds
-from lib.folder_audit import audit_folder
-from lib.params import InputError, Params, load_params
-from lib.paths import ROOT
-from lib.report.claims import load_claims
-from lib.report.evidence import read_evidence
-from lib.report.judgement import judge
-from lib.report.verdicts import differences
-from lib.workshop import write_workshop
+from lib.figures.verdicts import differences
+from lib.studies.embryo import EmbryoParameters
 
-MODULES = sorted((ROOT / "lib").rglob("*.py"))
+MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 
 
 @pytest.fixture
@@ -67,8 +70,8 @@ def test_every_command_shows_an_example_that_it_understands(parsed):
     for words, epilog in shown.items():
         assert epilog.startswith("example: "), f"{' '.join(words)} --help shows no example"
         command = shlex.split(epilog.removeprefix("example: ").split(";")[0])
-        start = command.index("lib") + 1
-        assert command[start - 2 : start + len(words)] == ["-m", "lib", *words]
+        start = command.index("compendium") + 1
+        assert command[start : start + len(words)] == [*words]
         options, _ = parsed(command[start:])
         assert callable(options.command)
 
@@ -143,7 +146,7 @@ def test_reading_images_says_how_far_it_is(console, tmp_path, monkeypatch):
         Image.fromarray(rng.integers(0, 256, (40, 40), dtype=np.uint8)).save(tmp_path / name)
         rows.append(dict(file=name, domain=("a", "b")[number % 2], label=number // 2 % 2))
     pd.DataFrame(rows).to_csv(tmp_path / "labels.csv", index=False)
-    params = Params(data_kind="table", data_dir=".", source_domain="a", target_domain="b")
+    params = EmbryoParameters(data_kind="table", data_dir=".", source_domain="a", target_domain="b")
     source = open_source(params, tmp_path)
     ids = source.table()["id"].tolist()
     source.fingerprint()
@@ -157,7 +160,7 @@ def test_reading_images_says_how_far_it_is(console, tmp_path, monkeypatch):
 
 
 def input_errors():
-    """Every message of an InputError in lib, as (place, text), ``{}`` for what is filled in."""
+    """Every message of an InputError, as (place, text), ``{}`` for what is filled in."""
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text())):
             if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)):
@@ -216,7 +219,7 @@ def test_a_refusal_is_shown_in_a_notebook_without_lines_of_code():
     shown = []
     shell._showtraceback = lambda kind, value, lines: shown.extend(lines)
     shell.run_cell(
-        "from lib.params import InputError\nraise InputError('a.png: gone. Restore it.')"
+        "from engine.parameters import InputError\nraise InputError('a.png: gone. Restore it.')"
     )
     assert shown == ["error: a.png: gone. Restore it."]
 

@@ -12,10 +12,11 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from lib.experiment import Run
-from lib.notebooks import read_cells
-from lib.params import Params
-from lib.paths import LOCK, ROOT
+from engine.keys import FLOORS
+from engine.notebooks import read_cells
+from engine.paths import LOCK, ROOT
+from lib.notebook import Run
+from lib.studies.embryo import EmbryoParameters
 
 COLAB = ROOT / "notebooks" / "apps" / "colab.ipynb"
 # Say what they were called with; the virtual environment is made with the Python it names.
@@ -40,7 +41,7 @@ def test_binder_installs_the_lock_with_the_python_of_the_project():
 def project(tmp_path):
     """A repository with what the notebook needs of this one; the folder it is launched in."""
     origin = tmp_path / "origin"
-    for folder in ("lib", "notebooks"):
+    for folder in (*FLOORS, "notebooks"):
         shutil.copytree(ROOT / folder, origin / folder)
     git = ["git", "-C", str(origin), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
@@ -58,7 +59,7 @@ def test_colab_clones_installs_runs_and_shows(project, tmp_path, monkeypatch):
     results, calls = tmp_path / "results", tmp_path / "calls.txt"
     monkeypatch.setenv("COMPENDIUM_RESULTS", str(results))
     for name in ("03_cyclegan_texture", "04_evaluation"):
-        Run(name, Params(profile="smoke", threads=1, device="cpu")).finish()
+        Run(name, EmbryoParameters(profile="smoke", threads=1, device="cpu")).finish()
     monkeypatch.setenv("CALLS", str(calls))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("COMPENDIUM_HEADLESS", "1")

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from lib.paths import ROOT
-from lib.report.arithmetic import read_printed
-from lib.report.claims import load_claims
+from compendium.claims.arithmetic import read_printed
+from compendium.claims.book import load_claims
+from engine.paths import ROOT
 
 METRIC = re.compile(
     r"\b(AUC|accuracy|accuracies|F1|kappa|SSIM|PSNR|Dice|FID|KID|Brier|ECE|sensitivity|specificity|"

@@ -10,21 +10,18 @@ import nbformat
 import pytest
 import yaml
 
-from lib.keys import modules_in
-from lib.notebooks import notebook_paths, parents_of, read_cells
-from lib.params import Params, load_params
-from lib.paths import ROOT
-from lib.plan import in_order
+from engine.keys import FLOORS
+from engine.notebooks import all_notebook_paths, notebook_paths, parents_of, read_cells
+from engine.parameters import load_params
+from engine.paths import ROOT
+from engine.plan import in_order
+from engine.study import study_names
+from lib.studies.embryo import EmbryoParameters
 
-NOTEBOOKS = notebook_paths()
+NOTEBOOKS = notebook_paths("embryo")
 PROFILES = sorted(path for path in (ROOT / "params").glob("*.yaml") if path.stem != "claims")
-MODULES = sorted((ROOT / "lib").rglob("*.py"))
+MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 REFERENCE = ROOT / "results" / "reference" / "smoke"
-
-# A module imports from its own level or below. What stands beside the levels starts or runs them.
-LEVELS = {"data": 1, "models": 2, "evaluation": 3, "report": 4}
-BASE = {"seeding", "params", "paths", "keys", "results", "store", "progress", "notebooks"}
-TOP = 5
 
 
 def name_of(path):
@@ -73,21 +70,6 @@ def test_no_file_names_a_folder_of_a_machine_or_a_package_index(kept):
     assert [hit for hit in found if hit[0] != own] == []
 
 
-def level(module):
-    part = module.split(".")[1] if "." in module else ""
-    return LEVELS.get(part, 0 if part in BASE or not part else TOP)
-
-
-def test_modules_import_one_way():
-    wrong = []
-    for path in MODULES:
-        importer = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for module in modules_in(path.read_text(), str(path)):
-            if module.startswith("lib.") and level(module) > level(importer):
-                wrong.append(f"{importer} imports {module}")
-    assert wrong == []
-
-
 def test_imports_are_absolute():
     for path in MODULES:
         nodes = ast.walk(ast.parse(path.read_text()))
@@ -99,9 +81,15 @@ def test_no_module_is_longer_than_300_lines():
     assert {name: length for name, length in lengths.items() if length > 300} == {}
 
 
-def test_lib_knows_no_notebook():
+def test_only_a_study_knows_its_notebooks():
     names = [path.stem for path in NOTEBOOKS]
-    assert [path for path in MODULES for name in names if name in path.read_text()] == []
+    knowing = {path for path in MODULES for name in names if name in path.read_text()}
+    assert knowing == {ROOT / "lib" / "studies" / "embryo.py"}
+
+
+def test_every_notebook_belongs_to_one_study():
+    listed = [path for study in study_names() for path in notebook_paths(study)]
+    assert sorted(listed) == all_notebook_paths()
 
 
 def test_there_are_the_five_notebooks_and_their_order():
@@ -164,7 +152,7 @@ def test_reference_is_this_notebook_executed_with_the_smoke_profile(path):
     assert rest == read_cells(path), f"{path.name} changed: make reference PROFILE=smoke"
     values: dict = {}
     exec("\n".join(cell["source"] for cell in injected), values)
-    given = {name: values[name] for name in Params.model_fields}
+    given = {name: values[name] for name in EmbryoParameters.model_fields}
     assert given == load_params(ROOT / "params" / "smoke.yaml").model_dump()
     code = [
         cell for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code"

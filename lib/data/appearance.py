@@ -9,9 +9,9 @@ import pandas as pd
 from scipy.fft import fft2, fftfreq
 from scipy.ndimage import convolve
 
+from engine.progress import progress
 from lib.data.images import to_grey
 from lib.data.interface import Source
-from lib.progress import progress
 
 # Every statistic and its unit.
 UNITS = {

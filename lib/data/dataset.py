@@ -9,12 +9,14 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from engine.errors import InputError
+from engine.parameters import check_params
+from engine.results import Finished
+from engine.store import Store
 from lib.data.images import load_stack
 from lib.data.interface import STRUCTURES
+from lib.data.parameters import ImageParameters
 from lib.data.sources import Source, open_source
-from lib.params import InputError, Params, check_params
-from lib.results import Finished
-from lib.store import Store
 
 # What decides the pixels of a stack; training code may change without decoding anew.
 _CODE = ("lib.data.images", "lib.data.framing", "lib.data.sources")
@@ -27,14 +29,16 @@ class Dataset:
     ``split`` is the split table, ``frames`` the frame table (empty where images are used whole).
     """
 
-    params: Params
+    params: ImageParameters
     source: Source
     split: pd.DataFrame
     frames: pd.DataFrame
     store: Store
 
     @classmethod
-    def open(cls, params: Params, data_root: Path, store: Store, audit: Finished) -> Dataset:
+    def open(
+        cls, params: ImageParameters, data_root: Path, store: Store, audit: Finished
+    ) -> Dataset:
         """The images that ``audit`` (the outputs of notebook 01) has split and framed."""
         source = open_source(params, data_root)
         return cls(params, source, audit.table("split"), audit.table("frames"), store)

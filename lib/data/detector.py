@@ -20,11 +20,11 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from lib.data.optics import DEVICES, photograph
-from lib.data.phantom import grow
-from lib.data.randomisation import SIDE, blend, disc, disturb, nothing, place, surround
-from lib.params import InputError
-from lib.progress import progress
+from engine.errors import InputError
+from engine.progress import progress
+from lib.phantom.embryo import grow
+from lib.phantom.optics import DEVICES, photograph
+from lib.phantom.randomisation import SIDE, blend, disc, disturb, nothing, place, surround
 
 STRIDE = 2  # canvas pixels per pixel of the painting
 WIDTHS = (16, 24, 40, 56)  # channels at 1/2, 1/4, 1/8 and 1/16 of the canvas

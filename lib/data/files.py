@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from engine.errors import InputError
+from engine.progress import progress
 from lib.data.images import decode, decode_bytes, read_bytes
 from lib.data.interface import COLUMNS, ImageCache, Source, check_table
-from lib.params import InputError, Params
-from lib.progress import progress
+from lib.data.parameters import ImageParameters
 
 
 class FileSource(Source):
@@ -28,7 +29,11 @@ class FileSource(Source):
     """
 
     def __init__(
-        self, root: Path, entries: pd.DataFrame, excluded: pd.DataFrame, params: Params
+        self,
+        root: Path,
+        entries: pd.DataFrame,
+        excluded: pd.DataFrame,
+        params: ImageParameters,
     ) -> None:
         self.root = root
         self.excluded = excluded

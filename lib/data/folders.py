@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from engine.errors import InputError
 from lib.data.images import SUFFIXES
-from lib.params import InputError, Params
+from lib.data.parameters import ImageParameters
 
 # ED3 was sorted by class, all others by grade of the embryo.
 GRADES = {"ED3": ("1", "2")}
@@ -24,7 +25,7 @@ def label_of(domain: str, folder: str, label_rule: str) -> int:
     return int(folder not in negative)
 
 
-def folder_entries(root: Path, params: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
+def folder_entries(root: Path, params: ImageParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     """List ``<domain>/alldata/<grade>/<image>`` for the domains that ``params`` name.
 
     Returns

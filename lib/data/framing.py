@@ -15,10 +15,10 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from engine.errors import InputError
+from engine.progress import progress
 from lib.data.detector import STRIDE, load_detector, normalise
-from lib.data.randomisation import CLOSE, SIDE, disc
-from lib.params import InputError
-from lib.progress import progress
+from lib.phantom.randomisation import CLOSE, SIDE, disc
 
 MIN_CONFIDENCE = 0.65  # below it the find is unsure and the whole frame is kept
 SMALLEST = 32  # pixels of the shorter side; the detector sees nothing in less

@@ -17,9 +17,9 @@ import tifffile
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engine.errors import InputError
+from engine.progress import progress
 from lib.data.framing import crop
-from lib.params import InputError
-from lib.progress import progress
 
 MAX_PIXELS = 64_000_000  # a camera frame has fewer; more is a slide scan or an image bomb
 MAX_BYTES = 8 * MAX_PIXELS  # an uncompressed 16-bit RGBA image of that many pixels

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lib.params import InputError
+from engine.errors import InputError
 
 STRUCTURES = ("cavity", "icm")  # what carries the diagnosis of a blastocyst
 COLUMNS = ["id", "domain", "label", "group", "sha256", "width", "height", "mode"]

@@ -11,10 +11,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from engine.errors import InputError
 from lib.data.interface import COLUMNS, STRUCTURES, ImageCache, Source, check_table
-from lib.data.optics import DEVICES, Photographs, photograph
-from lib.data.phantom import grow
-from lib.params import InputError, Params
+from lib.data.parameters import ImageParameters
+from lib.phantom.embryo import grow
+from lib.phantom.optics import DEVICES, Photographs, photograph
 
 BLOCK = 1_000_000  # seeds per domain, the most phantoms a domain may have
 RUNS = 300_000  # so that all seeds lie below those that trained the framing (2**40)
@@ -28,7 +29,7 @@ class PhantomSource(Source):
     can be photographed by every device (`through`), which is the truth a translation is held to.
     """
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: ImageParameters) -> None:
         domains = (params.source_domain, params.target_domain, params.second_target_domain)
         counts = (params.source_count, params.target_count, params.second_target_count)
         for domain in domains:

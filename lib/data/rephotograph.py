@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 
+from engine.errors import InputError
 from lib.data.interface import ImageCache, Source, check_table
-from lib.data.optics import rephotograph
-from lib.params import InputError, Params
+from lib.data.parameters import ImageParameters
+from lib.phantom.optics import rephotograph
 
 
 class RephotographedSource(Source):
@@ -22,7 +23,7 @@ class RephotographedSource(Source):
     original is the truth that `through` gives.
     """
 
-    def __init__(self, inner: Source, params: Params) -> None:
+    def __init__(self, inner: Source, params: ImageParameters) -> None:
         self.truth_domains = (params.second_target_domain,)
         self._inner = inner
         self._original = params.source_domain

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.errors import InputError
 from lib.data.files import FileSource
 from lib.data.folders import folder_entries
 from lib.data.interface import Source
+from lib.data.parameters import ImageParameters
 from lib.data.phantoms import PhantomSource
 from lib.data.rephotograph import RephotographedSource
 from lib.data.tables import table_entries
 from lib.data.timelapse import timelapse_entries
-from lib.params import InputError, Params
 
 __all__ = ["Source", "open_source"]
 
 ENTRIES = {"folders": folder_entries, "table": table_entries, "timelapse": timelapse_entries}
 
 
-def open_source(params: Params, data_root: str | Path) -> Source:
+def open_source(params: ImageParameters, data_root: str | Path) -> Source:
     """The source that ``params`` name, below the folder ``data_root``.
 
     Only the domains named in the parameters are kept. ``second_target_optics`` adds the second
@@ -36,7 +37,7 @@ def open_source(params: Params, data_root: str | Path) -> Source:
     return RephotographedSource(source, params) if params.second_target_optics else source
 
 
-def data_folder(params: Params, data_root: Path) -> Path:
+def data_folder(params: ImageParameters, data_root: Path) -> Path:
     """The folder of the images, resolved; it exists and lies in ``data_root``."""
     root = (data_root / params.data_dir).resolve()
     if not root.is_relative_to(data_root.resolve()):

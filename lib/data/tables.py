@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.params import InputError, Params
+from engine.errors import InputError
+from lib.data.parameters import ImageParameters
 
 NAME = "labels.csv"
 OPTIONAL = ("mask", "points", "um_per_px")
 
 
-def table_entries(root: Path, params: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
+def table_entries(root: Path, params: ImageParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     """List the images that ``labels.csv`` names for the domains of ``params``.
 
     The file has columns file (path relative to it), domain, ``params.label_column`` and, if
@@ -73,7 +74,7 @@ def _read(path: Path) -> pd.DataFrame:
         ) from None
 
 
-def _check_domains(domain: pd.Series, params: Params, path: Path) -> None:
+def _check_domains(domain: pd.Series, params: ImageParameters, path: Path) -> None:
     there = sorted(domain.unique())
     for name in (params.source_domain, params.target_domain):
         if name not in there:

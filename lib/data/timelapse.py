@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from engine.errors import InputError
 from lib.data.folders import list_domains
-from lib.params import InputError, Params
+from lib.data.parameters import ImageParameters
 
 CENTRE = "embryo_dataset"
 ANNOTATIONS = "embryo_dataset_annotations"
@@ -27,7 +28,7 @@ BLASTOCYST = PHASES[PHASES.index("tB") :]
 _FRAME = re.compile(r"_RUN(\d+)\.jpe?g$", re.IGNORECASE)
 
 
-def timelapse_entries(root: Path, params: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
+def timelapse_entries(root: Path, params: ImageParameters) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Choose images of the time-lapse set; they become the domain ``params.source_domain``.
 
     Every embryo gives ``frames_per_embryo`` frames spread evenly over its annotated time, each in

@@ -9,14 +9,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.data.framing import crop
-from lib.evaluation.image_quality import paired_image_quality
 from lib.evaluation.intervals import mean_interval
+from lib.evaluation.quality import paired_image_quality
 from lib.evaluation.statistics import metric_intervals
 from lib.models.cyclegan import Generator
 from lib.models.translation import translate
-from lib.progress import progress
 
 
 def ablation_table(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.evaluation.controls import fourier_adapt, histogram_match
 from lib.evaluation.metrics import binary_metrics, combine_folds, confusion
@@ -21,14 +22,13 @@ from lib.models.calibration import choose_threshold
 from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import Generator
 from lib.models.translation import translate
-from lib.progress import progress
 
 
 @dataclass(frozen=True)
 class Scene:
     """What an arm may use: the evaluated images, all training images, classifiers, translators.
 
-    ``classifiers`` are those of ``recipes.fit_classifiers``; ``translators`` maps an arm to the
+    ``classifiers`` are those of ``fitting.fit_classifiers``; ``translators`` maps an arm to the
     generator that it sends images through.
     """
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from lib.params import InputError
+from engine.errors import InputError
 
 LEVEL = 0.95
 _CELLS = 4_000_000  # weights in memory at once

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.params import InputError
+from engine.errors import InputError
 
 _BATCH = 64  # images whose float copies are in memory at once
 

@@ -15,7 +15,7 @@ import pandas as pd
 import sklearn.metrics
 from statsmodels.stats.proportion import proportion_confint
 
-from lib.params import InputError
+from engine.errors import InputError
 
 METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "kappa")
 PROTOCOLS = ("frozen", "optimistic")

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.evaluation.arms import Scene, predict_arms, show_arms
 from lib.evaluation.metrics import METRICS, binary_metrics
 from lib.evaluation.seeds import combine_seeds, seed_difference, seed_gap_closed
 from lib.evaluation.statistics import holm
-from lib.models.recipes import TranslatorRecipe, fit_classifiers, fit_translators
-from lib.progress import progress
+from lib.models.fitting import TranslatorRecipe, fit_classifiers, fit_translators
 
 
 def judge_seed(

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
+from engine.errors import InputError
 from lib.evaluation.bootstrap import LEVEL, WeightedSample, number_groups, resample
 from lib.evaluation.metrics import METRICS
 from lib.evaluation.statistics import aligned, limits_at_one
-from lib.params import InputError
 
 # Group weights (R, G) to a number for each resample, (R,).
 Statistic = Callable[[np.ndarray], np.ndarray]

@@ -20,9 +20,9 @@ import scipy.stats
 import statsmodels.stats.contingency_tables
 from statsmodels.stats.multitest import multipletests
 
+from engine.errors import InputError
 from lib.evaluation.bootstrap import LEVEL, WeightedSample, bootstrap, number_groups, resample
 from lib.evaluation.metrics import METRICS, check_two_classes
-from lib.params import InputError
 
 
 def limits_at_one(metric: str, predictions: pd.DataFrame) -> tuple[float, float]:

@@ -11,19 +11,22 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from engine.errors import InputError
+from engine.parameters import check_params
+from engine.store import read_tensors, write_tensors
 from lib.models.calibration import Calibration
-from lib.models.classifier import FoldEnsemble, build_network
+from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import CycleGAN, Generator
 from lib.models.gate import Gate
-from lib.params import InputError, Params, check_params
-from lib.store import read_tensors, write_tensors
+from lib.models.networks import build_network
+from lib.models.parameters import TranslationParameters
 
 FORMAT = "translator 1"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What ``python -m lib translate`` needs.
+    """What ``compendium translate`` needs.
 
     Attributes
     ----------
@@ -35,7 +38,7 @@ class Bundle:
     facts : what else a reader should know, JSON values
     """
 
-    params: Params
+    params: TranslationParameters
     domain: str
     arm: str
     generator: Generator

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.params import Params
+from lib.models.parameters import TranslatorParameters
 
 
 def fastest_layout(device: torch.device) -> torch.memory_format:
@@ -182,7 +182,7 @@ class PatchDiscriminator(nn.Module):
 class CycleGAN(nn.Module):
     """Both generators and both discriminators, initialised from N(0, 0.02)."""
 
-    def __init__(self, params: Params, channels: int = 1) -> None:
+    def __init__(self, params: TranslatorParameters, channels: int = 1) -> None:
         super().__init__()
         shape = (channels, params.base_filters)
         style = (params.blocks, params.padding, params.upsampling)

@@ -9,22 +9,23 @@ import pandas as pd
 import torch
 from torch import nn
 
+from engine.checkpoints import Checkpoints
+from engine.fabric import make_fabric
+from engine.jobs import Job, run_jobs
 from lib.data.dataset import Dataset
 from lib.data.interface import STRUCTURES
 from lib.models.calibration import calibrate
-from lib.models.checkpoint import Checkpoints
-from lib.models.classifier import FoldEnsemble, build_network, predict_logits, soften
-from lib.models.recipes import CLASSIFIER_CODE, chosen_settings, train_fold
+from lib.models.classifier import FoldEnsemble, predict_logits, soften
+from lib.models.fitting import CLASSIFIER_CODE, chosen_settings, train_fold
+from lib.models.networks import build_network
+from lib.models.parameters import TranslationParameters
 from lib.models.segmentation import build_segmenter, train_segmenter
-from lib.models.training import make_fabric
-from lib.models.trainings import Training, train_all
-from lib.params import Params
 
 _SEGMENTER_CODE = ("lib.models.segmentation",)
 
 
 def _train_segmenter(
-    stack: np.ndarray, masks: np.ndarray, seed: int, params: Params,
+    stack: np.ndarray, masks: np.ndarray, seed: int, params: TranslationParameters,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
     images, drawn = torch.from_numpy(stack), torch.from_numpy(masks)
@@ -56,7 +57,7 @@ def fit_judges(dataset: Dataset, domain: str) -> tuple[FoldEnsemble, nn.Module |
     )  # fmt: skip
     settings = chosen_settings(params, ["classifier_", "precision"])
     trainings = [
-        Training(
+        Job(
             "judges", CLASSIFIER_CODE, ingredients | dict(settings=settings),
             partial(train_fold, params=params, **ingredients),
         )
@@ -67,12 +68,12 @@ def fit_judges(dataset: Dataset, domain: str) -> tuple[FoldEnsemble, nn.Module |
             stack=dataset.stack(home).numpy(), masks=dataset.structures(home).numpy(), seed=seed
         )
         trainings.append(
-            Training(
+            Job(
                 "segmenters", _SEGMENTER_CODE, drawn,
                 partial(_train_segmenter, params=params, **drawn),
             )
         )  # fmt: skip
-    fitted = train_all(dataset.store, trainings, params)
+    fitted = run_jobs(dataset.store, trainings, params)
     judge = build_network(params.classifier, 1, "")
     judge.load_state_dict(fitted[0][0])
     device = make_fabric(params).device

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.models.checkpoint import Checkpoints
+from engine.checkpoints import Checkpoints
+from engine.fabric import make_fabric
+from engine.parameters import Parameters
+from engine.progress import progress
 from lib.models.classifier import to_unit
-from lib.models.training import make_fabric
-from lib.params import Params
-from lib.progress import progress
 
 EPOCHS, BATCH, RATE = 8, 32, 3e-3
 
@@ -32,7 +32,7 @@ def build_segmenter(classes: int) -> nn.Module:
 
 
 def train_segmenter(
-    stack: Tensor, masks: Tensor, params: Params, seed: int,
+    stack: Tensor, masks: Tensor, params: Parameters, seed: int,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
     """Train on uint8 images (N, 1, H, W) and bool masks (N, classes, H, W), each on its own.

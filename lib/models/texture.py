@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.params import Params
+from lib.models.parameters import TranslatorParameters
 
 TextureLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -128,7 +128,7 @@ def mind_loss(translated: Tensor, original: Tensor) -> Tensor:
 
 
 # How each is made of the source classifier (one channel) and of what builds the published network
-# (three channels, pretrained). A new loss is one more line, and its name in lib/params.py.
+# (three channels, pretrained). A new loss is one more line, and its name in engine/parameters.py.
 LOSSES: dict[str, Callable[[nn.Module, Callable[[], nn.Module]], TextureLoss]] = {
     "efficientnet": lambda classifier, published: LastFeatures(published(), channels=3),
     "classifier": lambda classifier, published: ClassifierFeatures(classifier),
@@ -156,7 +156,7 @@ class TextureWeight:
     # Step of the multiplier's logarithm, and the range it stays in.
     dual_rate, largest = 0.02, 1e3
 
-    def __init__(self, params: Params, steps: int) -> None:
+    def __init__(self, params: TranslatorParameters, steps: int) -> None:
         self.rule = params.texture_rule
         self.weight = params.texture_weight
         self.final = params.texture_final_weight

@@ -10,8 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lib.models.allocator import keep_freed_memory
-from lib.models.checkpoint import Checkpoints
+from engine.allocator import keep_freed_memory
+from engine.checkpoints import Checkpoints
+from engine.fabric import LARGEST_LOSS, DivergedError, make_fabric, number_kind
+from engine.pair import Pair
+from engine.processes import Ranks
+from engine.progress import progress
 from lib.models.classifier import to_unit
 from lib.models.cyclegan import (
     CycleGAN,
@@ -24,12 +28,8 @@ from lib.models.cyclegan import (
     fastest_layout,
     identity_loss,
 )
-from lib.models.pair import Pair
-from lib.models.ranks import Ranks
+from lib.models.parameters import TranslatorParameters
 from lib.models.texture import TextureLoss, TextureWeight
-from lib.models.training import LARGEST_LOSS, DivergedError, make_fabric, number_kind
-from lib.params import Params
-from lib.progress import progress
 
 Losses = dict[str, Tensor]
 LOSS_NAMES = ("adversarial", "cycle", "identity", "texture", "discriminator")
@@ -99,7 +99,11 @@ def add_gradients(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor
 
 
 def direction_losses(
-    direction: Direction, real: Tensor, native: Tensor, texture: TextureLoss | None, params: Params
+    direction: Direction,
+    real: Tensor,
+    native: Tensor,
+    texture: TextureLoss | None,
+    params: TranslatorParameters,
 ) -> tuple[Tensor, Losses]:
     """The translated batch and the generators' losses of one direction, unweighted.
 
@@ -120,8 +124,8 @@ def direction_losses(
 
 
 def train_translator(
-    target: Tensor, source: Tensor, texture: TextureLoss | None, params: Params, steps: int,
-    seed: int, checkpoints: Checkpoints | None = None,
+    target: Tensor, source: Tensor, texture: TextureLoss | None, params: TranslatorParameters,
+    steps: int, seed: int, checkpoints: Checkpoints | None = None,
 ) -> tuple[CycleGAN, pd.DataFrame]:  # fmt: skip
     """Train a CycleGAN between two unpaired uint8 stacks (N, 1, H, W).
 

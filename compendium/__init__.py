@@ -1,0 +1,1 @@
+"""What is made of finished results, and for whom: claims, site, cards, clinic, class, readers."""

@@ -1,0 +1,1 @@
+"""A clinic's own folder of images: looked over, unpacked, translated."""

@@ -1,0 +1,263 @@
+"""A folder of someone's own images through a trained translator."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from compendium.clinic.pasting import Square, encode, paste
+from compendium.clinic.report import write_page
+from engine.errors import InputError
+from engine.keys import file_digest
+from engine.progress import progress
+from engine.results import append, write_atomically
+from lib.data.framing import Frame, crop, frames_of
+from lib.data.images import SUFFIXES, decode, fit, to_grey
+from lib.models.bundle import Bundle, load_bundle
+from lib.models.translation import translate
+
+TABLE, EXCLUDED, PAGE = "translated.csv", "excluded.csv", "report.html"
+_BATCH = 32
+_THREADS = 2  # that read and write beside the networks
+_COLUMNS = (
+    "file", "output", "width", "height", "found", "left", "top", "side", "score", "called", "gate",
+    "passes", "sha256", "output_sha256", "weights", "exif",
+)  # fmt: skip
+
+
+def translate_folder(
+    weights: str | Path, images: str | Path, out: str | Path, force: bool = False,
+    keep_exif: bool = False,
+) -> pd.DataFrame:  # fmt: skip
+    """Translate every image below ``images`` into ``out``, each at its own size, as grey PNG.
+
+    Only the field of view that the translator was trained on is replaced; the rest of the frame
+    stays as it was, in luma. A run that was broken off goes on where it was. Beside the images:
+    ``translated.csv``, ``excluded.csv`` (files that cannot be read) and ``report.html``.
+
+    Parameters
+    ----------
+    force
+        Overwrite what lies in the way: files in ``out`` that this command has not written from the
+        same image and weights.
+    keep_exif
+        Take EXIF over. It may name patient, place and time, so it is dropped otherwise.
+
+    Returns
+    -------
+    Columns file, output, width, height, found (of the embryo; True where whole images are used),
+    left, top, side (the translated square, pixels), score (probability of label 1 after
+    translation), called (at the frozen threshold), gate (distance from what the classifier knows),
+    passes (the gate), sha256 and output_sha256 (of both files), weights (their SHA-256), exif
+    (whether it was kept).
+
+    Raises
+    ------
+    InputError
+        No translator in ``weights``, no images, two that would have one name, or a file in the way.
+    """
+    bundle = load_bundle(weights)
+    images, out = Path(images), Path(out)
+    files = _image_files(images, out)
+    names = _output_names(files)
+    made_by = dict(weights=file_digest(Path(weights)), exif=keep_exif)
+    kept = _earlier(out / TABLE)
+    none = pd.DataFrame(columns=_COLUMNS)
+    done = none if kept is None else _still_there(kept, images, out, made_by)
+    waiting = [file for file in files if file not in set(done["file"])]
+    sides = [TABLE, EXCLUDED, PAGE] if kept is None else []
+    in_the_way = [
+        name for name in [*sides, *(names[file] for file in waiting)] if (out / name).exists()
+    ]
+    if in_the_way and not force:
+        raise InputError(
+            f"{out / in_the_way[0]}: in the way ({len(in_the_way)} such files), and not from the "
+            "same image and weights. Choose another --out, or --force to overwrite."
+        )
+    if (out / TABLE).exists():
+        _write(out / TABLE, done)  # without what does not hold any more, or was cut off
+    rows, excluded = [done] if len(done) else [], []
+    batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        unsaved = None
+        for batch, read in zip(
+            progress(batches, total=len(batches), label="batches of images"),
+            _ahead(pool, images, batches),
+            strict=True,
+        ):
+            fine = [(file, image) for file, image in zip(batch, read, strict=True)
+                    if isinstance(image, np.ndarray)]  # fmt: skip
+            excluded += [dict(file=file, reason=str(error))
+                         for file, error in zip(batch, read, strict=True)
+                         if not isinstance(error, np.ndarray)]  # fmt: skip
+            if fine:
+                table, finish = _translate(bundle, fine)
+                table["output"] = [names[file] for file, _ in fine]
+                finished = [
+                    pool.submit(finish, number, images / file, keep_exif)
+                    for number, (file, _) in enumerate(fine)
+                ]
+                if unsaved:  # while those of this batch are pasted and encoded
+                    rows.append(_save(pool, out, *unsaved))
+                unsaved = table.assign(**made_by), finished
+        if unsaved:
+            rows.append(_save(pool, out, *unsaved))
+    if not rows:
+        raise InputError(
+            f"{images}: none of {len(files)} images can be read. {excluded[0]['reason']}"
+        )
+    result = pd.concat(rows, ignore_index=True).sort_values("file", ignore_index=True)[[*_COLUMNS]]
+    _write(out / TABLE, result)
+    _write(out / EXCLUDED, pd.DataFrame(excluded, columns=["file", "reason"]))
+    if excluded:
+        warnings.warn(f"{len(excluded)} files left out, see {out / EXCLUDED}.", stacklevel=2)
+    write_page(out / PAGE, result, len(excluded), images, out, bundle)
+    return result
+
+
+def _image_files(folder: Path, out: Path) -> list[str]:
+    """Paths of all images below ``folder``, relative to it."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder. Give the folder of the images to translate.")
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise InputError(
+            f"{out}: lies in the folder of the images, and would be read as one. Choose another."
+        )
+    files = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if not files:
+        raise InputError(f"{folder}: no image in it. Wanted: {', '.join(SUFFIXES)}.")
+    return files
+
+
+def _output_names(files: Sequence[str]) -> dict[str, str]:
+    # The suffix stays in the name, so that a.jpg and a.png do not meet.
+    names = {file: file if file.lower().endswith(".png") else f"{file}.png" for file in files}
+    first: dict[str, str] = {}
+    for file, name in names.items():
+        if first.setdefault(name, file) != file:
+            raise InputError(
+                f"{first[name]} and {file}: both would be written to {name}. Rename one of them."
+            )
+    return names
+
+
+def _earlier(table: Path) -> pd.DataFrame | None:
+    """What an earlier run has written down, whole lines; None if it was none of this command."""
+    if not table.is_file():
+        return None
+    content = table.read_bytes()
+    try:
+        rows = pd.read_csv(io.BytesIO(content[: content.rfind(b"\n") + 1]))
+    except (ValueError, UnicodeDecodeError):
+        return None
+    return rows if tuple(rows.columns) == _COLUMNS else None
+
+
+def _still_there(
+    rows: pd.DataFrame, images: Path, out: Path, made_by: dict[str, object]
+) -> pd.DataFrame:
+    """Rows made in the same way, from files that are still the same, of images still there."""
+    for name, value in made_by.items():
+        rows = rows[rows[name] == value]
+    same = [
+        _is(images / row.file, row.sha256) and _is(out / row.output, row.output_sha256)
+        for row in rows.itertuples()
+    ]
+    return rows[np.array(same, dtype=bool)]
+
+
+def _is(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_digest(path) == sha256
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, folder: Path, batches: Sequence[Sequence[str]]
+) -> Iterator[list[np.ndarray | InputError]]:
+    """Decoded images batch by batch, the next one while this one is translated."""
+
+    def read(file: str) -> np.ndarray | InputError:
+        try:
+            return to_grey(decode(folder / file))
+        except InputError as error:
+            return error
+
+    if not batches:
+        return
+    coming = [pool.submit(read, file) for file in batches[0]]
+    for following in [*batches[1:], []]:
+        now, coming = coming, [pool.submit(read, file) for file in following]
+        yield [future.result() for future in now]
+
+
+def _translate(
+    bundle: Bundle, images: Sequence[tuple[str, np.ndarray]]
+) -> tuple[pd.DataFrame, Callable[[int, Path, bool], tuple[bytes, str]]]:
+    """Rows of the table, and what makes the PNG of image number k and the hash of its original."""
+    p = bundle.params
+    greys = [image for _, image in images]
+    squares, crops, found = [], [], []
+    for grey, frame in zip(greys, _frames(bundle, greys), strict=True):
+        if frame is None:
+            height, width = grey.shape
+            side = max(height, width) if p.fit == "pad" else min(height, width)
+            squares.append(Square((width - side) / 2, (height - side) / 2, side))
+            crops.append(fit(grey, p.image_size, p.fit))
+        else:
+            half = p.field_of_view * frame.radius
+            squares.append(Square(frame.x + 0.5 - half, frame.y + 0.5 - half, 2 * half))
+            crops.append(crop(grey, frame.x, frame.y, frame.radius, p.field_of_view, p.image_size))
+        found.append(frame is not None or p.framing == "whole")
+    stack = translate(bundle.generator, torch.from_numpy(np.stack(crops))[:, None])
+    gate, score = bundle.gate.read(stack)
+    table = pd.DataFrame(
+        dict(
+            file=[file for file, _ in images], output="",
+            width=[grey.shape[1] for grey in greys], height=[grey.shape[0] for grey in greys],
+            found=found, left=[s.left for s in squares], top=[s.top for s in squares],
+            side=[s.side for s in squares], score=score,
+            called=(score >= bundle.gate.classifier.threshold).astype(int), gate=gate,
+            passes=bundle.gate.passes(gate),
+        )
+    )  # fmt: skip
+
+    def finish(number: int, original: Path, keep_exif: bool) -> tuple[bytes, str]:
+        made = paste(greys[number], stack[number, 0].numpy(), squares[number])
+        return encode(made, original if keep_exif else None), file_digest(original)
+
+    return table, finish
+
+
+def _save(
+    pool: ThreadPoolExecutor, out: Path, table: pd.DataFrame, finished: Sequence[Future]
+) -> pd.DataFrame:
+    """Write a batch, its rows first: an image they name that is not there is made again."""
+    pngs, originals = zip(*(future.result() for future in finished), strict=True)
+    table["sha256"] = originals
+    table["output_sha256"] = [hashlib.sha256(png).hexdigest() for png in pngs]
+    table = table[[*_COLUMNS]]
+    append(out / TABLE, table.to_csv(index=False, header=not (out / TABLE).exists()).encode())
+    list(pool.map(write_atomically, [out / name for name in table["output"]], pngs))
+    return table
+
+
+def _frames(bundle: Bundle, greys: Sequence[np.ndarray]) -> list[Frame | None]:
+    """Where each embryo is; None where the whole image is used."""
+    if bundle.params.framing == "whole":
+        return [None] * len(greys)
+    return [frame if frame.found else None for frame in frames_of(greys)]
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    write_atomically(path, table.to_csv(index=False).encode())

@@ -1,0 +1,154 @@
+"""The tables of the README and the guide, written from the kept results and from nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from compendium.bench.text import growth_text, speed_text
+from compendium.claims.consistency import Verdict
+from compendium.claims.report import markdown_table, summary
+from engine.parameters import load_params
+from engine.paths import ROOT
+from engine.results import Finished
+from lib.figures.style import arm_name
+from lib.figures.verdicts import control_verdict, seeds_verdict
+
+REFERENCE = ROOT / "results" / "reference"
+PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
+PAGES = (ROOT / "README.md", ROOT / "docs" / "own_devices.md")
+BLOCK = re.compile(
+    r"<!-- (results|seeds|claims|own_devices|bench|growth) -->\n.*?<!-- /\1 -->", re.DOTALL
+)
+
+
+def results_table() -> str:
+    """Markdown table: AUC and balanced accuracy of every arm of the profiles that are kept.
+
+    A comparison of arms is wherever untouched grey images were judged; ``trainings`` is the number
+    of seeds that a number is the mean of.
+    """
+    lines = [
+        "| images | domain | arm | AUC | balanced accuracy | n | trainings |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for profile, kind in PROFILES.items():
+        kept = REFERENCE / profile / "metrics.json"
+        if not kept.is_file():
+            continue
+        params = load_params(ROOT / "params" / f"{profile}.yaml")
+        metrics = json.loads(kept.read_text())
+        for domain, arm, auc, balanced in compared_arms(metrics):
+            simulated = params.second_target_optics and domain == params.targets[1].lower()
+            words = f"{profile}: **{'semi-synthetic' if simulated else kind}**"
+            cells = [words, domain, arm_name(arm), interval_text(auc), interval_text(balanced)]
+            cells += [auc["n"], auc["seeds"]]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def compared_arms(metrics: Mapping[str, dict]) -> Iterator[tuple[str, str, dict, dict]]:
+    """Domain, arm, AUC and balanced accuracy of every arm, wherever grey images were judged."""
+    for grey in (name for name in metrics if name.endswith(".grey.auc")):
+        start = grey.removesuffix("grey.auc")
+        for name, auc in metrics.items():
+            if name.startswith(start) and name.endswith(".auc"):
+                arm = name.removeprefix(start).removesuffix(".auc")
+                yield start.split(".")[1], arm, auc, metrics[f"{start}{arm}.balanced_accuracy"]
+
+
+def interval_text(metric: Mapping[str, float]) -> str:
+    """A metric with its interval, three digits."""
+    return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
+
+
+_COMPARISONS = {
+    "seed_differences": "Arms, against the CycleGAN with the texture loss:",
+    "study_differences": "Texture losses and weight rules, against none; what the translator gains "
+    "by seeing the evaluated images:",
+}
+
+
+def seeds_text() -> str:
+    """Markdown: what several trainings agree on, arm by arm and variant by variant."""
+    lines = []
+    for name, words in _COMPARISONS.items():
+        for path in sorted((REFERENCE / "phantom_full").glob(f"*/tables/{name}.csv")):
+            lines += [words, "", seeds_verdict(pd.read_csv(path)), ""]
+    return "\n".join(lines)
+
+
+def claims_table() -> str:
+    """Markdown: how the claims were judged, and the published figures that do not agree."""
+    kept = REFERENCE / "phantom_full" / "claims.json"
+    if not kept.is_file():
+        return ""
+    verdicts = [Verdict(**verdict) for verdict in json.loads(kept.read_text())]
+    lines = [markdown_table(summary(verdicts).reset_index())]
+    odd = [verdict for verdict in verdicts if verdict.verdict == "inconsistent"]
+    lines += ["", "Published figures that do not agree with other published figures:", ""]
+    lines += [f"- `{verdict.claim}`: {verdict.why}" for verdict in odd]
+    return "\n".join(lines) + "\n"
+
+
+def own_devices_text() -> str:
+    """Markdown: Table 2 of the first target of the run on real images, and what it allows to say.
+
+    The arms at the frozen threshold, then the controls that do as well as the translator.
+    """
+    folder = REFERENCE / "sperm"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    domain = manifest["parameters"]["target_domain"]
+    lines = ["| arm | balanced accuracy | AUC | n |", "|---|---|---|---|"]
+    for path in sorted(folder.glob("*/tables/table_2.csv")):
+        finished = Finished(path.parent.parent.name, path.parent.parent)
+        table = finished.table("table_2")
+        if set(table["domain"]) != {domain}:
+            continue
+        frozen = table[table["protocol"] == "frozen"].set_index(["arm", "metric"])
+        for arm in frozen.index.unique("arm"):
+            metrics = [frozen.loc[(arm, metric)] for metric in ("balanced_accuracy", "auc")]
+            cells = [arm_name(arm), *map(interval_text, metrics), str(metrics[0]["n"])]
+            lines.append(f"| {' | '.join(cells)} |")
+        found = finished.table("differences")
+        lines += ["", control_verdict(found, table, "cyclegan_texture"), ""]
+    lines.append(
+        f"Hold-out of {domain}, 95 % intervals (BCa). All five notebooks took "
+        f"{manifest['seconds'] / 60:.0f} minutes of computing ({', '.join(manifest['device'])})."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def bench_texts() -> str:
+    """Markdown: speed, precision and time to quality on every machine that was measured."""
+    return "\n".join(map(speed_text, _benches()))
+
+
+def growth_of_one() -> str:
+    """Markdown: cost against the number of images, on the first machine that has it."""
+    return next(filter(None, map(growth_text, _benches())), "")
+
+
+def _benches() -> list[Path]:
+    return sorted(REFERENCE.glob("bench/*/bench.json"))
+
+
+def filled(text: str) -> str:
+    """A text with its generated blocks replaced."""
+    tables = dict(
+        results=results_table, seeds=seeds_text, claims=claims_table, own_devices=own_devices_text,
+        bench=bench_texts, growth=growth_of_one,
+    )  # fmt: skip
+    return BLOCK.sub(
+        lambda found: f"<!-- {found[1]} -->\n{tables[found[1]]()}<!-- /{found[1]} -->", text
+    )
+
+
+def write_pages() -> None:
+    """Write the generated blocks of the README and the guide anew."""
+    for path in PAGES:
+        path.write_text(filled(path.read_text()))

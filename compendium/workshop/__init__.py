@@ -1,0 +1,1 @@
+"""The notebooks as a class uses them, and what checks the answers."""

@@ -1,0 +1,31 @@
+# The vocabulary of the notebooks. One name for one thing, the same in all of them.
+
+# Images: where they come from, what they look like, how they are divided and framed
+# What is shown: figures, and sentences printed from results
+from . import figures
+from .data import appearance, audit, splits
+from .data.dataset import Dataset
+from .data.framing import find_embryos, frame_table
+from .data.images import decode, load_stack
+from .data.sources import open_source
+
+# Evaluation: arms, their metrics, what holds over seeds, whether it is safe
+from .evaluation import (
+    ablations,
+    arms,
+    loss_comparison,
+    quality,
+    repeats,
+    safety,
+    shift,
+    statistics,
+)
+from .evaluation.framing import framing_accuracy
+from .figures import verdicts
+
+# Networks: what they are, how they are trained and kept
+from .models import cyclegan, fitting, judges, texture, translation
+from .models.classifier import train_classifier
+
+# The run of a notebook
+from .notebook import start

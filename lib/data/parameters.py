@@ -1,0 +1,73 @@
+"""Parameters of the images: their source, their number, and what the networks see of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from engine.parameters import Parameters
+
+
+class ImageParameters(Parameters):
+    """Source, domains, counts, framing and split of the images."""
+
+    data_kind: Literal["phantom", "folders", "table", "timelapse"] = "phantom"
+    data_dir: str = ""  # folder below the data root
+    label_rule: Literal["folder1", "folders12"] = "folder1"
+    label_column: str = "label"
+    group_column: str = ""  # empty: every image is its own group
+    positive_label: str = "1"
+    negative_label: str = "0"
+    focal_planes: int = Field(3, ge=1, le=7)
+    frames_per_embryo: int = Field(8, ge=1, le=1000)
+    source_domain: str = "ED4"
+    target_domain: str = "ED1"
+    second_target_domain: str = "ED3"
+    second_target_optics: Literal["", "ED1", "ED3"] = ""  # photograph source images with it
+    source_count: int = Field(1000, ge=10, le=1_000_000)  # phantoms
+    target_count: int = Field(400, ge=10, le=1_000_000)
+    second_target_count: int = Field(300, ge=10, le=1_000_000)
+    positive_share: float = Field(0.6, gt=0.0, lt=1.0)
+    phantom_width: int = Field(128, ge=32, le=2048)  # px, width of the source device's photograph
+    image_size: int = Field(64, ge=32, le=1024)  # px, side of what the networks see
+    fit: Literal["pad", "crop"] = "pad"
+    framing: Literal["embryo", "whole"] = "embryo"
+    field_of_view: float = Field(1.15, ge=1.0, le=4.0)  # half side of the crop, in embryo radii
+    memory_mb: int = Field(2048, ge=16)  # image stacks beyond it are memory-mapped
+    holdout_share: float = Field(0.2, gt=0.0, lt=0.9)  # of the source domain
+    target_holdout_share: float = Field(0.5, gt=0.0, lt=0.9)  # of the target domains
+    folds: int = Field(5, ge=2, le=20)
+
+    @property
+    def label_names(self) -> dict[int, str]:
+        """What label 0 and 1 mean, as figures print it."""
+        if self.data_kind == "table":
+            return {0: self.negative_label, 1: self.positive_label}
+        return {0: "no blastocyst", 1: "blastocyst"}
+
+    @property
+    def holdout_shares(self) -> dict[str, float]:
+        """Share of every domain that is held out."""
+        shares = dict.fromkeys(self.targets, self.target_holdout_share)
+        if self.second_target_optics:  # the source's own images once more, in the same place
+            shares[self.second_target_domain] = self.holdout_share
+        return {self.source_domain: self.holdout_share, **shares}
+
+    @property
+    def targets(self) -> tuple[str, str]:
+        """Both target domains."""
+        return self.target_domain, self.second_target_domain
+
+    @model_validator(mode="after")
+    def _images_agree(self) -> ImageParameters:
+        domains = [self.source_domain, self.target_domain, self.second_target_domain]
+        if len(set(domains)) < 3:
+            raise ValueError(f"source, target and second target must differ, got {domains}")
+        if self.image_size % 4:
+            raise ValueError(f"image_size must be a multiple of 4, got {self.image_size}")
+        if self.data_kind != "phantom" and not self.data_dir:
+            raise ValueError("data_dir is empty: name the folder of the images below the data root")
+        if self.data_kind == "phantom" and self.second_target_optics:
+            raise ValueError("second_target_optics photographs real images again: leave it empty")
+        return self

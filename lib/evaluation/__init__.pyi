@@ -1,0 +1,1 @@
+from . import ablations, arms, loss_comparison, quality, repeats, safety, shift, statistics

@@ -1,0 +1,15 @@
+from . import verdicts
+from .bars import confusion_panel, fold_dots, metric_bars
+from .curves import calibration_plot, learning_curves, loss_curves, roc_plot
+from .domains import count_bars, domain_gap_plot, statistics_by_domain
+from .faults import faults_sheet
+from .safety import (
+    flip_dots,
+    hidden_information_dots,
+    prior_stress_plot,
+    risk_coverage_plot,
+    structure_dots,
+)
+from .schematic import translation_schematic
+from .seeds import seed_dots
+from .sheets import device_comparison, frames_sheet, image_sheet, sample_sheet

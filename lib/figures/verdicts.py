@@ -1,0 +1,145 @@
+"""Sentences a notebook prints about its own numbers, the unwelcome ones included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from engine.progress import progress
+from lib.evaluation.arms import CONTROLS
+from lib.evaluation.statistics import aligned, delong, holm, mcnemar, paired_difference
+from lib.figures.style import arm_name
+
+_METRICS = {"balanced_accuracy": "balanced accuracy", "auc": "AUC"}
+
+
+def differences(
+    combined: pd.DataFrame, frozen: Mapping[str, float], arm: str, resamples: int = 2000
+) -> pd.DataFrame:
+    """``arm`` minus every other arm, on the same images.
+
+    Returns
+    -------
+    Columns arm (the other one), metric (auc, balanced_accuracy, accuracy), difference, low, high
+    (paired BCa), n, test, p (DeLong for the AUC, exact McNemar for the accuracy at the frozen
+    thresholds, none for the balanced accuracy), p_holm (corrected over the arms of the table).
+    """
+    tables = dict(list(combined.groupby("arm", sort=False)))
+    rows = []
+    for other, table in progress(tables.items(), label="differences"):
+        if other == arm:
+            continue
+        for metric in ("auc", "balanced_accuracy", "accuracy"):
+            found = paired_difference(
+                table, tables[arm], metric, frozen[other], frozen[arm], resamples
+            )
+            kept = {key: found[key] for key in ("difference", "low", "high", "n")}
+            test, p = _test(metric, *aligned(table, tables[arm]), frozen[other], frozen[arm])
+            rows.append(dict(arm=other, metric=metric, **kept, test=test, p=p))
+    result = pd.DataFrame(rows)
+    return result.assign(p_holm=result.groupby("metric")["p"].transform(holm))
+
+
+def _test(
+    metric: str, a: pd.DataFrame, b: pd.DataFrame, threshold_a: float, threshold_b: float
+) -> tuple[str, float]:
+    label = a["label"].to_numpy()
+    if metric == "auc":
+        return "DeLong", delong(label, a["score"], b["score"])["p"]
+    if metric == "accuracy":
+        right = ((t["score"] >= cut) == label for t, cut in ((a, threshold_a), (b, threshold_b)))
+        return "McNemar", mcnemar(*right)["p"]
+    return "", float("nan")
+
+
+def _interval(row: pd.Series, sign: str = "+") -> str:
+    return f"{row['difference']:{sign}.3f} [{row['low']:{sign}.3f}, {row['high']:{sign}.3f}]"
+
+
+def control_verdict(found: pd.DataFrame, comparison: pd.DataFrame, arm: str) -> str:
+    """Markdown: which controls do as well as ``arm``, whether a threshold alone would, and what
+    the texture loss does to each metric.
+
+    Parameters
+    ----------
+    found
+        Output of ``differences`` for ``arm``.
+    comparison
+        Output of ``lib.evaluation.arms.compare_arms``.
+    """
+    name = arm_name(arm)
+    lines = []
+    for metric, label in _METRICS.items():
+        rows = found[(found["metric"] == metric) & found["arm"].isin(CONTROLS)]
+        equal = rows[(rows["low"] <= 0) & (rows["high"] >= 0)]
+        better = rows[rows["high"] < 0]
+        for part, words in ((equal, "does as well, within the interval"), (better, "does better")):
+            for _, row in part.iterrows():
+                lines.append(
+                    f"- **{label}: the control {arm_name(row['arm'])} {words}** "
+                    f"(difference {_interval(row)})."
+                )
+        if not len(equal) and not len(better):
+            least = rows.loc[rows["difference"].idxmin()]
+            lines.append(
+                f"- {label}: {name} is ahead of every control; closest is "
+                f"{arm_name(least['arm'])} (difference {_interval(least)})."
+            )
+    lines.append(_threshold_verdict(comparison, arm))
+    lines += _texture_verdict(found, arm)
+    return "\n".join(lines)
+
+
+def _threshold_verdict(comparison: pd.DataFrame, arm: str) -> str:
+    balanced = comparison[comparison["metric"] == "balanced_accuracy"]
+    frozen = balanced[(balanced["arm"] == arm) & (balanced["protocol"] == "frozen")].iloc[0]
+    untouched = balanced["arm"].isin(["raw", "grey"])
+    tuned = balanced[untouched & (balanced["protocol"] == "optimistic")]
+    best = tuned.loc[tuned["value"].idxmax()]
+    words = "would do as well" if best["value"] >= frozen["value"] else "would not do"
+    emphasis = "**" if best["value"] >= frozen["value"] else ""
+    return (
+        f"- {emphasis}Recalibration alone {words}{emphasis}: the untouched images "
+        f"({arm_name(best['arm'])}) at a threshold tuned on the very labels it is judged by, the "
+        f"most that any recalibration could give, has balanced accuracy {best['value']:.3f} "
+        f"[{best['low']:.3f}, {best['high']:.3f}]; {arm_name(arm)} at its frozen threshold "
+        f"{frozen['value']:.3f} [{frozen['low']:.3f}, {frozen['high']:.3f}]."
+    )
+
+
+def _texture_verdict(found: pd.DataFrame, arm: str) -> list[str]:
+    lines = []
+    for metric, label in _METRICS.items():
+        rows = found[(found["arm"] == "cyclegan") & (found["metric"] == metric)]
+        if arm == "cyclegan" or rows.empty:
+            continue
+        row = rows.iloc[0]
+        if row["low"] > 0:
+            words = "The texture loss helps"
+        elif row["high"] < 0:
+            words = "**The texture loss harms**"
+        else:
+            words = "**No effect of the texture loss can be told from chance here**"
+        told = f"{label} against the same translator without it {_interval(row)}"
+        lines.append(f"- {words}: {told}.")
+    return lines
+
+
+def seeds_verdict(found: pd.DataFrame) -> str:
+    """Markdown: what several trainings agree on, from ``repeats.differences_over_seeds``."""
+    lines = []
+    for metric, label in _METRICS.items():
+        rows = found[found["metric"] == metric]
+        for part, words in (
+            (rows[rows["low"] > 0], "ahead of"),
+            (rows[rows["high"] < 0], "**behind**"),
+            (rows[(rows["low"] <= 0) & (rows["high"] >= 0)], "not told apart from"),
+        ):
+            for other, group in part.groupby("against", sort=False):
+                named = [
+                    f"{arm_name(row['arm'])} ({_interval(row)}, Holm p {row['p_holm']:.2g})"
+                    for _, row in group.iterrows()
+                ]
+                lines.append(f"- {label}, {words} {arm_name(other)}: {'; '.join(named)}.")
+    return "\n".join(lines)

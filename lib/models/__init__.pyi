@@ -1,0 +1,1 @@
+from . import cyclegan, fitting, judges, texture, translation

@@ -1,0 +1,279 @@
+"""What the notebooks train, each kept in the store by everything that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from engine.checkpoints import Checkpoints
+from engine.fabric import make_fabric
+from engine.jobs import Fitted, Job, run_jobs
+from engine.processes import process_count
+from lib.data.dataset import Dataset
+from lib.models.calibration import calibrate
+from lib.models.classifier import FoldEnsemble, predict_logits, soften, train_classifier
+from lib.models.cyclegan import CycleGAN
+from lib.models.gate import Gate
+from lib.models.networks import build_network
+from lib.models.parameters import TranslationParameters
+from lib.models.texture import LOSSES
+from lib.models.translation import train_translator
+
+# Classifiers do not grow stale when the translator's code changes.
+CLASSIFIER_CODE = ("lib.models.classifier", "lib.models.networks")
+_TRANSLATOR_CODE = ("lib.models.translation", "lib.models.networks")
+
+
+@dataclass(frozen=True)
+class FoldFit:
+    """A classifier trained once per fold.
+
+    ``history`` has fold, epoch, loss, valid_auc. ``validation`` is the prediction table of every
+    fold's model on its own validation images, which calibrated it and set its threshold.
+    """
+
+    ensemble: FoldEnsemble
+    history: pd.DataFrame
+    validation: pd.DataFrame
+
+
+def chosen_settings(params: TranslationParameters, prefixes: Sequence[str]) -> dict[str, Any]:
+    """Parameters whose names begin with one of ``prefixes``, as part of a key.
+
+    Processes that train together end as one with the batches of all.
+    """
+    values = params.model_dump()
+    for batch in ("classifier_batch", "translator_batch"):
+        values[batch] *= process_count()
+    return {key: value for key, value in values.items() if key.startswith(tuple(prefixes))}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A classifier before it is trained: colour, timm network, augmentation."""
+
+    colour: str
+    name: str = ""
+    augmentation: str = "geometry"
+
+
+def train_fold(
+    name: str, stack: np.ndarray, labels: np.ndarray, train: np.ndarray, valid: np.ndarray,
+    params: TranslationParameters, seed: int, augmentation: str,
+    checkpoints: Checkpoints | None = None,
+) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
+    """Build and train one classifier on uint8 arrays; see ``train_classifier``."""
+    torch.manual_seed(seed)
+    network = build_network(name, stack.shape[1], params.classifier_weights)
+    images = torch.from_numpy(stack)
+    return train_classifier(
+        network, images, labels, train, valid, params, seed, augmentation, checkpoints
+    )
+
+
+def _fold_trainings(dataset: Dataset, kind: _Kind, stack: Tensor) -> list[Job]:
+    params = dataset.params
+    rows = dataset.rows(params.source_domain, "train")
+    labels = rows["label"].to_numpy(copy=True)
+    trainings = []
+    for fold in range(params.folds if kind.colour == "grey" else params.colour_folds):
+        ingredients = dict(
+            name=kind.name or params.classifier, stack=stack.numpy(), labels=labels,
+            train=np.flatnonzero(rows["fold"] != fold), valid=np.flatnonzero(rows["fold"] == fold),
+            seed=params.seed * 1000 + fold, augmentation=kind.augmentation,
+        )  # fmt: skip
+        settings = chosen_settings(params, ["classifier_", "precision"])
+        trainings.append(
+            Job(
+                "classifiers",
+                CLASSIFIER_CODE,
+                ingredients | dict(settings=settings),
+                partial(train_fold, params=params, **ingredients),
+            )
+        )
+    return trainings
+
+
+def _fold_fit(dataset: Dataset, kind: _Kind, stack: Tensor, fitted: Sequence[Fitted]) -> FoldFit:
+    params = dataset.params
+    rows = dataset.rows(params.source_domain, "train")
+    device = make_fabric(params).device
+    networks, calibrations, histories, tables = [], [], [], []
+    for fold, (weights, history) in enumerate(fitted):
+        valid = np.flatnonzero(rows["fold"] == fold)
+        network = build_network(kind.name or params.classifier, stack.shape[1], "")
+        network.load_state_dict(weights)
+        network.to(device)
+        logits = predict_logits(network, stack[torch.as_tensor(valid)])
+        calibration = calibrate(logits, rows["label"].to_numpy()[valid])
+        scores = 1.0 / (1.0 + np.exp(-calibration(logits)))
+        part = rows.iloc[valid][["id", "domain", "label", "group"]]
+        tables.append(part.assign(arm=kind.colour, seed=params.seed, fold=fold, score=scores))
+        histories.append(history.assign(fold=fold))
+        networks.append(network)
+        calibrations.append(calibration)
+    return FoldFit(
+        FoldEnsemble(networks, calibrations, params.classifier_blur),
+        pd.concat(histories, ignore_index=True),
+        pd.concat(tables, ignore_index=True),
+    )
+
+
+def fit_classifiers(dataset: Dataset, names: Sequence[str] = ()) -> dict[str, FoldFit]:
+    """Train the source classifiers, one model per fold; validation calibrates them.
+
+    Parameters
+    ----------
+    names
+        Further timm networks, in grey.
+
+    Returns
+    -------
+    ``grey``; ``rgb`` (the first ``colour_folds``); ``augmented``, grey too, trained under changes
+    of exposure, contrast, focus and noise; and one fit for each of ``names``.
+    """
+    kinds = {
+        "grey": _Kind("grey"),
+        "rgb": _Kind("rgb"),
+        "augmented": _Kind("grey", augmentation="optics"),
+        **{name: _Kind("grey", name) for name in names},
+    }
+    params = dataset.params
+    rows = dataset.rows(params.source_domain, "train")
+    stacks = {
+        colour: soften(dataset.stack(rows, colour), params.classifier_blur)
+        for colour in ("grey", "rgb")
+    }
+    trainings = {
+        name: _fold_trainings(dataset, kind, stacks[kind.colour]) for name, kind in kinds.items()
+    }
+    fitted = iter(run_jobs(dataset.store, list(chain(*trainings.values())), params))
+    return {
+        name: _fold_fit(
+            dataset, kind, stacks[kind.colour], list(islice(fitted, len(trainings[name])))
+        )
+        for name, kind in kinds.items()
+    }
+
+
+def fit_gate(dataset: Dataset, classifier: FoldEnsemble) -> Gate:
+    """The gate of a source classifier, from the images that trained and validated its folds."""
+    rows = dataset.rows(dataset.params.source_domain, "train")
+    return Gate.fit(classifier, dataset.stack(rows), rows["fold"].to_numpy())
+
+
+@dataclass(frozen=True)
+class TranslatorRecipe:
+    """A translator before it is trained.
+
+    Parameters
+    ----------
+    targets
+        The domain whose images it translates to the source, or several that it shall serve.
+    texture
+        Whether the texture loss of the parameters is used.
+    changes
+        Parameters of the training that differ from those of the run, by name.
+    framed
+        Whether images are cropped to the embryo.
+    positive_share
+        Share of positives among the target's training images, drawn to it; None: as they are.
+    """
+
+    targets: Sequence[str]
+    texture: bool
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    framed: bool = True
+    positive_share: float | None = None
+
+
+def drawn_to_share(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """As many of ``rows`` as any share of positives allows, with this one.
+
+    The number of rows does not depend on ``share``: it is that of the rarer class.
+    """
+    count = int(rows["label"].value_counts().reindex([0, 1], fill_value=0).min())
+    wanted = {1: round(share * count)}
+    wanted[0] = count - wanted[1]
+    rng = np.random.default_rng(seed)
+    places = [
+        rng.choice(np.flatnonzero(rows["label"] == label), number, replace=False)
+        for label, number in wanted.items()
+    ]
+    return rows.iloc[np.sort(np.concatenate(places))].reset_index(drop=True)
+
+
+def _train_translator(
+    target: np.ndarray,
+    source: np.ndarray,
+    classifier: nn.Module | None,
+    params: TranslationParameters,
+    checkpoints: Checkpoints | None = None,
+) -> tuple[nn.Module, pd.DataFrame]:
+    loss = None
+    if classifier is not None:
+        loss = LOSSES[params.texture_loss](classifier, lambda: published_network(params))
+    images = torch.from_numpy(target), torch.from_numpy(source)
+    steps = params.translator_steps
+    return train_translator(*images, loss, params, steps, params.seed, checkpoints)
+
+
+def _translator_training(dataset: Dataset, recipe: TranslatorRecipe, classifier: nn.Module) -> Job:
+    dataset = dataset.with_params(**recipe.changes)
+    params = dataset.params
+    part = "" if params.transductive else "train"
+    rows = pd.concat([dataset.rows(domain, part) for domain in recipe.targets], ignore_index=True)
+    if recipe.positive_share is not None:
+        rows = drawn_to_share(rows, recipe.positive_share, params.seed)
+    target = dataset.stack(rows, framed=recipe.framed).numpy()
+    home = dataset.rows(params.source_domain, "train")
+    source = dataset.stack(home, framed=recipe.framed).numpy()
+    # The published presets tie the texture loss in; whoever asks for none gets none.
+    texture = recipe.texture and params.texture_loss != "none"
+    names = ["translator_", "base_", "blocks", "padding", "upsampling", "pool_", "rate_decay",
+             "average_", "adversarial_", "cycle_", "identity_", "precision"]  # fmt: skip
+    ingredients = dict(
+        target=target, source=source, texture=texture, seed=params.seed,
+        settings=chosen_settings(params, names + ["texture_"] * texture),
+        classifier=weights_of(classifier) if texture else None,
+    )  # fmt: skip
+    judge = classifier if texture else None
+    train = partial(_train_translator, target, source, judge, params)
+    return Job("translators", _TRANSLATOR_CODE, ingredients, train)
+
+
+def fit_translators(
+    dataset: Dataset, recipes: Mapping[str, TranslatorRecipe], classifier: nn.Module
+) -> dict[str, tuple[CycleGAN, pd.DataFrame]]:
+    """Train translators to the source domain; name to networks and history.
+
+    ``classifier`` is the grey source classifier, for texture losses made of its features.
+    """
+    params = dataset.params
+    trainings = [_translator_training(dataset, recipe, classifier) for recipe in recipes.values()]
+    device = make_fabric(params).device
+    fits = {}
+    trained = run_jobs(dataset.store, trainings, params)
+    for (name, recipe), (weights, history) in zip(recipes.items(), trained, strict=True):
+        networks = CycleGAN(dataset.with_params(**recipe.changes).params, channels=1)
+        networks.load_state_dict(weights)
+        fits[name] = networks.to(device).eval(), history
+    return fits
+
+
+def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
+    """Weights by name, as part of a key."""
+    return {name: weight.cpu().numpy().copy() for name, weight in network.state_dict().items()}
+
+
+def published_network(params: TranslationParameters) -> nn.Module:
+    """The network of the published texture loss, with its pretrained weights."""
+    return build_network(params.texture_network, 3, params.texture_network_weights)

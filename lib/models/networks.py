@@ -1,0 +1,86 @@
+"""The timm networks that classifiers and feature losses are made of, with their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import timm
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from engine.errors import InputError
+from lib.models.parameters import TranslationParameters
+
+
+def build_network(name: str, channels: int, weights: str, classes: int = 1) -> nn.Module:
+    """A timm network with ``channels`` inputs and ``classes`` logits.
+
+    Parameters
+    ----------
+    weights
+        ``""`` for random weights, ``"timm"`` for the published ones (downloaded once), or the
+        path of a local safetensors file. With one channel the stem's three are summed.
+
+    Raises
+    ------
+    InputError
+        Unknown network, a file that is missing or does not fit, or weights that cannot be had.
+    """
+    if name not in timm.list_models():
+        near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "timm.list_models()"
+        raise InputError(f"classifier '{name}': timm has no such network. Some it has: {near}.")
+    shape = dict(in_chans=channels, num_classes=classes)
+    if not weights:
+        return timm.create_model(name, **shape)
+    if weights == "timm":
+        try:
+            return timm.create_model(name, pretrained=True, **shape)
+        except Exception as error:  # the hub client raises a dozen unrelated kinds
+            raise InputError(
+                f"classifier '{name}': the pretrained weights cannot be had "
+                f"({type(error).__name__}). Set classifier_weights (texture_network_weights) to a "
+                "local safetensors file of this network, or to '' to train from scratch."
+            ) from error
+    path = Path(weights).expanduser()
+    if path.suffix != ".safetensors" or not path.is_file():
+        raise InputError(
+            f"{weights}: no such safetensors file. Give the path of a .safetensors file of "
+            f"'{name}', 'timm' to download it, or '' to train from scratch."
+        )
+    network = timm.create_model(name, **shape)
+    try:
+        with safe_open(path, framework="pt") as stream:
+            given = set(stream.keys())
+        # timm passes over tensors it misses, and would train from random ones without a word.
+        missing = [key for key in network.state_dict() if key not in given | _head(network)]
+        if missing:
+            raise KeyError(f"{len(missing)} tensors are missing, first {missing[0]}")
+        overlay = dict(file=str(path))
+        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **shape)
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        raise InputError(
+            f"{path}: not the weights of '{name}' ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}). Use a safetensors file saved from this network."
+        ) from error
+
+
+def check_networks(params: TranslationParameters) -> None:
+    """Build every named network once, with its pretrained weights, so that nothing fails later.
+
+    Raises
+    ------
+    InputError
+        As ``build_network``.
+    """
+    names = [params.classifier, *params.compared_classifiers.split(",")]
+    for name in filter(None, names):
+        build_network(name, 3, params.classifier_weights)
+    if params.texture_loss == "efficientnet":
+        build_network(params.texture_network, 3, params.texture_network_weights)
+
+
+def _head(network: nn.Module) -> set[str]:
+    """Names of the weights that belong to the classes and are never taken over."""
+    names = network.pretrained_cfg["classifier"]
+    names = (names,) if isinstance(names, str) else names
+    return {key for key in network.state_dict() if key.startswith(tuple(names))}

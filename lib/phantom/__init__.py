@@ -1,0 +1,1 @@
+"""Objects from a seed, and the devices that photograph them step by step."""

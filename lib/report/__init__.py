@@ -1,1 +1,0 @@
-"""Figures and tables as a reader sees them."""

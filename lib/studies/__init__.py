@@ -1,0 +1,1 @@
+"""The studies: what notebooks and parameters each has, one module each."""

@@ -1,0 +1,54 @@
+"""Blastocyst or not: ED4 reads ED1 and ED3 (notebooks 01 to 05)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from engine.study import Study
+from lib.data.interface import Source
+from lib.data.sources import open_source
+from lib.data.splits import split_table
+from lib.models.parameters import TranslationParameters
+
+
+class EmbryoParameters(TranslationParameters):
+    """What this study asks beyond images, classifier and translator."""
+
+    training_seeds: int = Field(1, ge=1, le=100)  # notebook 04 trains all arms from this many
+    texture_strong_weight: float = Field(30.0, gt=0.0)  # times the weight, in an ablation
+    ablation_steps: int = Field(300, ge=1)  # the ablations that are known to fail
+    loss_study: bool = False  # notebook 03: every texture loss and weight rule, from every seed
+    prior_stress: bool = False  # translators for other shares of positives, in notebook 04
+
+    @property
+    def further_seeds(self) -> range:
+        """Training seeds besides ``seed``."""
+        return range(self.seed + 1, self.seed + self.training_seeds)
+
+
+def check(params: EmbryoParameters, images: Source) -> None:
+    """Divide the images and build the networks once, so that nothing fails later.
+
+    Raises
+    ------
+    InputError
+        Images that cannot be divided, an unknown network, or weights that cannot be had.
+    """
+    split_table(images.table(), params.folds, params.holdout_shares, params.seed)
+    from lib.models.networks import check_networks  # timm takes seconds to import
+
+    check_networks(params)
+
+
+STUDY = Study(
+    notebooks=(
+        "01_data_audit",
+        "02_baseline_classifier",
+        "03_cyclegan_texture",
+        "04_evaluation",
+        "05_ed3_generalization",
+    ),
+    parameters=EmbryoParameters,
+    open_images=open_source,
+    check=check,
+)

@@ -1,0 +1,298 @@
+"""A folder of own images through a translator: what is written, and what is never overwritten."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from compendium.clinic.pasting import Square, paste
+from compendium.clinic.translation import EXCLUDED, PAGE, TABLE, translate_folder
+from engine.errors import InputError
+from engine.paths import ROOT
+from lib.models.bundle import Bundle, load_bundle, save_bundle
+from lib.models.calibration import Calibration
+from lib.models.classifier import FoldEnsemble
+from lib.models.cyclegan import CycleGAN
+from lib.models.gate import Gate
+from lib.models.networks import build_network
+from lib.models.translation import translate
+from lib.studies.embryo import EmbryoParameters
+
+
+def make_bundle(**changes) -> Bundle:
+    torch.manual_seed(0)
+    params = EmbryoParameters(
+        profile="quick", image_size=32, base_filters=4, blocks=1, folds=2, colour_folds=1,
+        classifier="test_resnet", **changes,
+    )  # fmt: skip
+    networks = [build_network("test_resnet", 1, "").eval() for _ in range(2)]
+    ensemble = FoldEnsemble(networks, [Calibration(1.2, 0.1, 0.05, 0.5, 1.0)] * 2, blur=1.0)
+    stack = torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8)
+    gate = Gate.fit(ensemble, stack, np.arange(24) % 2)
+    facts = dict(target_images=12)
+    return Bundle(params, "ED1", "cyclegan", CycleGAN(params).to_source.eval(), gate, facts)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    save_bundle(path, make_bundle(framing="whole"))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images of every kind, one below another folder, one that cannot be read."""
+    rng = np.random.default_rng(0)
+    place = tmp_path / "phone"
+    (place / "day 2").mkdir(parents=True)
+    colour = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x010E] = "patient 17"
+    Image.fromarray(colour).save(place / "a.jpg", exif=exif)
+    Image.fromarray(colour[..., 0]).save(place / "a.png")
+    deep = rng.integers(0, 2**16, (90, 50), dtype=np.uint16)
+    Image.fromarray(deep).save(place / "day 2" / "deep.tif")
+    (place / "broken.png").write_bytes(b"no image")
+    (place / "notes.txt").write_text("not looked at")
+    return place
+
+
+def test_a_bundle_is_read_as_it_was_written(weights):
+    made, read = make_bundle(framing="whole"), load_bundle(weights)
+    stack = torch.randint(0, 256, (5, 1, 32, 32), dtype=torch.uint8)
+    assert torch.equal(translate(made.generator, stack), translate(read.generator, stack))
+    assert np.array_equal(made.gate.score(stack), read.gate.score(stack))
+    assert made.gate.threshold == read.gate.threshold
+    assert made.gate.classifier.threshold == read.gate.classifier.threshold
+    assert (read.params, read.domain, read.facts) == (made.params, made.domain, made.facts)
+
+
+def test_every_image_comes_out_at_its_own_size(weights, folder, tmp_path):
+    out = tmp_path / "out"
+    with pytest.warns(UserWarning, match="1 files left out"):
+        table = translate_folder(weights, folder, out).set_index("file")
+    assert list(table.index) == ["a.jpg", "a.png", "day 2/deep.tif"]
+    sizes = {file: Image.open(out / output).size for file, output in table["output"].items()}
+    assert sizes == {"a.jpg": (60, 40), "a.png": (60, 40), "day 2/deep.tif": (50, 90)}
+    assert pd.read_csv(out / EXCLUDED)["file"].tolist() == ["broken.png"]
+    assert table["score"].between(0, 1).all()
+    limit = load_bundle(weights).gate.threshold
+    assert (table["passes"] == (table["gate"] <= limit)).all()
+    page = (out / PAGE).read_text()
+    assert page.count("<figure>") == 3
+    assert "not a medical device" in page
+    assert "cyclegan.md, beside its weights" in page
+
+
+def test_patient_data_are_dropped_unless_asked_for(weights, folder, tmp_path):
+    (folder / "broken.png").unlink()
+    translate_folder(weights, folder, tmp_path / "without")
+    translate_folder(weights, folder, tmp_path / "with", keep_exif=True)
+    assert b"patient" not in (tmp_path / "without" / "a.jpg.png").read_bytes()
+    assert Image.open(tmp_path / "with" / "a.jpg.png").getexif()[0x010E] == "patient 17"
+
+
+def test_a_broken_off_run_goes_on_and_ends_the_same(weights, folder, tmp_path, monkeypatch):
+    (folder / "broken.png").rename(folder / "b.png").write_bytes((folder / "a.png").read_bytes())
+    whole = translate_folder(weights, folder, tmp_path / "whole")
+    monkeypatch.setattr("compendium.clinic.translation._BATCH", 1)
+    written, real = [], translate
+
+    def breaks(*args):
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(1)
+        return real(*args)
+
+    monkeypatch.setattr("compendium.clinic.translation.translate", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        translate_folder(weights, folder, tmp_path / "parts")
+    (tmp_path / "parts" / "a.png").unlink()  # killed between the table and the image
+    with (tmp_path / "parts" / TABLE).open("a") as stream:
+        stream.write("b.png,b.p")  # or within a line
+    calls = []
+    monkeypatch.setattr(
+        "compendium.clinic.translation.translate", lambda *args: calls.append(1) or real(*args)
+    )
+    again = translate_folder(weights, folder, tmp_path / "parts")
+    assert len(calls) == 3  # the lost image, the one under way and the one never reached
+    near = ["score", "gate"]  # rounding differs with the batch
+    pd.testing.assert_frame_equal(whole.drop(columns=near), again.drop(columns=near))
+    pd.testing.assert_frame_equal(whole[near], again[near], rtol=1e-4)
+
+
+def test_nothing_is_overwritten_without_force(weights, folder, tmp_path):
+    (folder / "broken.png").unlink()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").write_text("somebody's work")
+    with pytest.raises(InputError, match=r"a\.png: in the way"):
+        translate_folder(weights, folder, out)
+    assert (out / "a.png").read_text() == "somebody's work"
+    assert [path.name for path in out.iterdir()] == ["a.png"]
+    translate_folder(weights, folder, out, force=True)
+    assert Image.open(out / "a.png").size == (60, 40)
+    (folder / "a.png").write_bytes((folder / "a.jpg").read_bytes())  # another image, same name
+    with pytest.raises(InputError, match="not from the same image"):
+        translate_folder(weights, folder, out)
+
+
+def test_only_the_field_of_view_is_replaced(tmp_path):
+    """Framed images: the square round the embryo is new, the rest is the untouched luma."""
+    from lib.data.phantoms import PhantomSource
+
+    path = tmp_path / "w.safetensors"
+    save_bundle(path, make_bundle(framing="embryo"))
+    source = PhantomSource(EmbryoParameters(source_count=10, target_count=10, second_target_count=10,
+                                  phantom_width=128))  # fmt: skip
+    ids = source.table().query("domain == 'ED4'")["id"].head(4).tolist()
+    (tmp_path / "in").mkdir()
+    for number, image in enumerate(source.read_many(ids)):
+        Image.fromarray(image).save(tmp_path / "in" / f"{number}.png")
+    table = translate_folder(path, tmp_path / "in", tmp_path / "out")
+    assert table["found"].sum() >= 3
+    for row in table[table["found"]].itertuples():
+        before = np.asarray(Image.open(tmp_path / "in" / row.file).convert("L")).astype(int)
+        after = np.asarray(Image.open(tmp_path / "out" / row.output)).astype(int)
+        y, x = np.mgrid[: before.shape[0], : before.shape[1]] + 0.5
+        inside = (abs(x - row.left - row.side / 2) < row.side / 2) & (
+            abs(y - row.top - row.side / 2) < row.side / 2
+        )
+        assert (before == after)[~inside].all()
+        assert (before != after)[inside].mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (dict(images="none"), "no such folder"),
+        (dict(images="empty"), "no image in it"),
+        (dict(out="phone/out"), "lies in the folder of the images"),
+        (dict(weights="none.safetensors"), "no such file"),
+        (dict(weights="phone/a.png"), "not the weights of a translator"),
+        (dict(images="unreadable"), "none of 1 images can be read"),
+    ],
+)
+def test_what_cannot_be_used_is_named_and_nothing_written(given, words, weights, folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "unreadable").mkdir()
+    (tmp_path / "unreadable" / "x.png").write_bytes(b"")
+    places = dict(weights=weights, images=folder, out=tmp_path / "out")
+    places |= {name: tmp_path / place for name, place in given.items()}
+    with pytest.raises(InputError, match=words):
+        translate_folder(**places)
+    assert not any(places["out"].rglob("*.png"))
+
+
+def test_a_finished_run_is_finished_again_without_work(weights, folder, tmp_path, monkeypatch):
+    (folder / "broken.png").unlink()
+    out = tmp_path / "out"
+    first = translate_folder(weights, folder, out)
+    (out / PAGE).unlink()  # killed before the page
+    monkeypatch.setattr("compendium.clinic.translation.translate", None)
+    pd.testing.assert_frame_equal(first, translate_folder(weights, folder, out))
+    assert (out / PAGE).is_file()
+
+
+def test_exif_that_was_kept_goes_when_it_is_no_longer_asked_for(weights, folder, tmp_path):
+    (folder / "broken.png").unlink()
+    translate_folder(weights, folder, tmp_path / "out", keep_exif=True)
+    with pytest.raises(InputError, match="in the way"):
+        translate_folder(weights, folder, tmp_path / "out")
+    translate_folder(weights, folder, tmp_path / "out", force=True)
+    assert b"patient" not in (tmp_path / "out" / "a.jpg.png").read_bytes()
+
+
+def test_names_that_would_meet_are_refused(weights, folder, tmp_path):
+    (folder / "a.jpg.png").write_bytes((folder / "a.png").read_bytes())
+    with pytest.raises(InputError, match=r"a\.jpg and a\.jpg\.png|a\.jpg\.png and a\.jpg"):
+        translate_folder(weights, folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", [TABLE, PAGE])
+def test_somebody_elses_tables_and_pages_stay(name, weights, folder, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="in the way"):
+        translate_folder(weights, folder, out)
+    assert (out / name).read_text() == "a,b\n1,2\n"
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(weights, folder, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(InputError, match="cannot be written"):
+        translate_folder(weights, folder, tmp_path / "out")
+
+
+def test_no_seam_where_a_centred_square_ends_between_pixels(tmp_path):
+    """An odd difference of the sides puts the edges of the square on half pixels."""
+    grey = np.full((64, 101), 77, np.uint8)
+    picture = np.full((32, 32), 200, np.uint8)
+    pasted = paste(grey, picture, Square((101 - 64) / 2, 0.0, 64.0))
+    assert set(np.unique(pasted)) == {77, 200}
+    assert (pasted == 200).sum(axis=1).tolist() == [64] * 64
+
+
+def test_a_square_lands_where_it_was_cut(tmp_path):
+    """Seen through any square, smaller or larger, a ramp is the same ramp; beside it lies grey."""
+    y, x = np.mgrid[:90, :120] + 0.5
+    for square in (
+        Square(10.3, 5.8, 64.0), Square(20.0, -7.4, 80.6), Square(-15.2, 30.1, 70.0),
+        Square(90.7, 40.0, 33.0), Square(40.5, 30.5, 16.0),
+    ):  # fmt: skip
+        centres = (np.arange(32) + 0.5) / 32 * square.side
+        ramp = 1.1 * (centres + square.left) + 0.73 * (centres + square.top)[:, None] + 40
+        pasted = paste(np.zeros((90, 120), np.uint8), np.rint(ramp).astype(np.uint8), square)
+        right, bottom = square.left + square.side, square.top + square.side
+        inside = (x >= square.left) & (x < right) & (y >= square.top) & (y < bottom)
+        assert not pasted[~inside].any()
+        half = centres[0]  # the picture ends at the centres of its outer pixels, and repeats them
+        seen = (
+            1.1 * np.clip(x, square.left + half, right - half)
+            + 0.73 * np.clip(y, square.top + half, bottom - half)
+            + 40
+        )
+        wrong = (pasted - seen)[inside]
+        # Both are rounded; bicubic weights, up to 1.6 in sum, enlarge the one; the edge is bent.
+        assert np.abs(wrong).max() < 0.5 * 1.6 + 0.5 + 0.3 * half
+        assert abs(wrong.mean()) < 0.2  # half a pixel off would be 0.5
+
+
+def test_a_picture_of_the_same_size_is_pasted_as_it_is(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    pasted = paste(np.zeros((40, 50), np.uint8), picture, Square(9.0, 8.0, 32.0))
+    assert np.array_equal(pasted[8:40, 9:41], picture)
+    assert np.array_equal(paste(pasted, picture, Square(200.0, 8.0, 32.0)), pasted)
+
+
+def test_images_too_small_for_an_embryo_are_used_whole_and_named(tmp_path):
+    path, place = tmp_path / "w.safetensors", tmp_path / "in"
+    save_bundle(path, make_bundle(framing="embryo"))
+    place.mkdir()
+    sizes = {"a.png": (1, 1), "b.png": (300, 4), "c.png": (64, 48)}
+    rng = np.random.default_rng(0)
+    for name, (width, height) in sizes.items():
+        pixels = rng.integers(0, 256, (height, width), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / name)
+    table = translate_folder(path, place, tmp_path / "out").set_index("file")
+    assert {name: Image.open(tmp_path / "out" / name).size for name in sizes} == sizes
+    assert not table.loc[["a.png", "b.png"], "found"].any()
+    unfound = int((~table["found"]).sum())
+    assert (tmp_path / "out" / PAGE).read_text().count("embryo not found<") == unfound
+
+
+def test_a_user_is_warned_in_one_line_without_code(weights, folder, tmp_path):
+    arguments = ["--weights", weights, "--images", folder, "--out", tmp_path / "out"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "compendium", "translate", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    excluded = tmp_path / "out" / EXCLUDED
+    assert ran.stderr.splitlines()[-1] == f"warning: 1 files left out, see {excluded}."
+    assert "translate_folder" not in ran.stderr

@@ -1,0 +1,381 @@
+import io
+import itertools
+import warnings
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from lib import figures
+from lib.evaluation.metrics import METRICS
+from lib.evaluation.statistics import metric_intervals
+
+NOTE = "synthetic phantom"
+ARMS = ("raw", "cyclegan", "oracle")
+
+
+def stack(count=4, channels=1, size=16, seed=0):
+    shape = (count, channels, size, size)
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
+
+
+def photographs(count=3):
+    return [np.random.default_rng(i).integers(0, 256, (24, 32), np.uint8) for i in range(count)]
+
+
+def image_table():
+    rows = [
+        (f"{domain}/{label}/{i}", domain, label, f"{domain}{i // 2}")
+        for domain, counts in dict(ED4=(8, 12), ED1=(6, 4)).items()
+        for label, count in enumerate(counts)
+        for i in range(count)
+    ]
+    return pd.DataFrame(rows, columns=["id", "domain", "label", "group"])
+
+
+def frames():
+    return pd.DataFrame(
+        dict(id=list("abc"), x=16.0, y=12.0, radius=8.0, confidence=[0.9, 0.8, 0.1],
+             found=[True, True, False])
+    )  # fmt: skip
+
+
+def image_statistics():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(domain=np.repeat(["ED4", "ED1"], 30), mean=rng.normal(100, 9, 60)))
+    return table.assign(sd=rng.gamma(9, 2, 60), noise=rng.gamma(2, 1, 60))
+
+
+def predictions():
+    rng = np.random.default_rng(0)
+    label = np.tile([0, 1, 1], 20)
+    parts = []
+    for arm, signal in zip(ARMS, (0.5, 2, 4), strict=True):
+        score = 1 / (1 + np.exp(-signal * (label - 0.5) - rng.normal(size=60)))
+        names = [f"ED1/{i}" for i in range(60)]
+        parts.append(pd.DataFrame(dict(id=names, arm=arm, score=score, label=label, group=names)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def metrics_by_arm():
+    table = predictions()
+    parts = [
+        metric_intervals(table[table["arm"] == arm], cut, 100).assign(arm=arm, protocol=protocol)
+        for arm in ARMS
+        for protocol, cut in dict(frozen=0.5, optimistic=0.6).items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def folds(name="resnet10t grey"):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({metric: rng.uniform(0.8, 0.95, 5) for metric in METRICS})
+    return table.assign(series=name, fold=range(5))
+
+
+def training():
+    steps = np.arange(30)
+    return pd.DataFrame(dict(step=steps, cycle=1 / (1 + steps), texture=0.0, rate=2e-4))
+
+
+def classifier_training():
+    rows = [(fold, epoch, 1 / epoch, 0.5 + epoch / 20) for fold in (0, 1) for epoch in (1, 2, 3)]
+    return pd.DataFrame(rows, columns=["fold", "epoch", "loss", "valid_auc"])
+
+
+def flips():
+    rows = [
+        dict(arm=arm, label=label, flips=2, value=0.1, low=0.02, high=0.3, n=20, to_positive=1)
+        for arm in ARMS
+        for label in (0, 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def structures():
+    rows = [
+        dict(arm=arm, structure=name, measure=measure, value=0.5, low=0.4, high=0.6, n=20)
+        for arm in ARMS
+        for name in ("cavity", "icm")
+        for measure in ("dice", "invented", "erased")
+    ]
+    return pd.DataFrame(rows)
+
+
+def by_seed():
+    rows = [
+        dict(arm=arm, seed=seed, auc=0.8 + 0.01 * seed, balanced_accuracy=0.7)
+        for arm in ARMS
+        for seed in range(3)
+    ]
+    return pd.DataFrame(rows)
+
+
+def over_seeds():
+    rows = [
+        dict(arm=arm, metric=metric, value=0.8, low=0.7, high=0.9, n=60, seeds=3)
+        for arm in ARMS
+        for metric in ("auc", "balanced_accuracy")
+    ]
+    return pd.DataFrame(rows)
+
+
+def read_images():
+    """What two readers said, as ``agreement.estimates`` tells it."""
+    quantities = ("rating", "judged real", "call sensitivity", "call specificity")
+    rows = [
+        dict(quantity=quantity, kind=kind, reader=reader, value=0.7, low=0.5, high=0.9, readers=2,
+             images=10)
+        for quantity in quantities
+        for kind in ("ED4", "cyclegan_texture")
+        for reader in ("all", "anna", "bert")
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def agreements():
+    rows = [
+        dict(question=question, reader="all", value=0.6, low=0.4, high=0.8, images=40, pairs=16)
+        for question in ("quality", "judged_real", "called")
+    ]
+    return pd.DataFrame(rows)
+
+
+DRAWINGS = {
+    "sample_sheet": lambda: figures.sample_sheet(
+        {(domain, label): stack(3, 3) for domain in ("ED4", "ED1") for label in (0, 1)}, NOTE
+    ),
+    "count_bars": lambda: figures.count_bars(image_table(), NOTE),
+    "domain_gap_plot": lambda: figures.domain_gap_plot(
+        image_statistics(), ["mean", "sd", "noise"], NOTE
+    ),
+    "statistics_by_domain": lambda: figures.statistics_by_domain(
+        image_statistics(), dict(mean="grey levels", sd="grey levels"), NOTE
+    ),
+    "frames_sheet": lambda: figures.frames_sheet(photographs(), frames(), NOTE, truth=frames()),
+    "learning_curves": lambda: figures.learning_curves(classifier_training(), NOTE),
+    "loss_curves": lambda: figures.loss_curves(
+        pd.concat([training().assign(arm=arm) for arm in ("cyclegan", "cyclegan_texture")]), NOTE
+    ),
+    "fold_dots": lambda: figures.fold_dots(folds(), folds("EfficientNet-B7"), NOTE),
+    "calibration_plot": lambda: figures.calibration_plot(predictions(), NOTE),
+    "roc_plot": lambda: figures.roc_plot(predictions(), dict.fromkeys(ARMS, 0.5), NOTE),
+    "metric_bars": lambda: figures.metric_bars(metrics_by_arm(), NOTE),
+    "confusion_panel": lambda: figures.confusion_panel(
+        {arm: np.array([[30, 10], [5, 15]]) for arm in ARMS}, NOTE
+    ),
+    "image_sheet": lambda: figures.image_sheet(
+        dict(raw=stack(), CycleGAN=stack(seed=1), truth=stack(seed=2)),
+        {"CycleGAN - truth": ("CycleGAN", "truth")}, NOTE, rows=["no"] * 2 + ["yes"] * 2,
+    ),
+    "device_comparison": lambda: figures.device_comparison(
+        dict(ED4=photographs(), ED1=photographs()), dict(EmbryoScope=photographs())
+    ),
+    "faults_sheet": lambda: figures.faults_sheet(),
+    "translation_schematic": lambda: figures.translation_schematic(),
+    "flip_dots": lambda: figures.flip_dots(flips(), NOTE),
+    "structure_dots": lambda: figures.structure_dots(structures(), NOTE),
+    "hidden_information_dots": lambda: figures.hidden_information_dots(
+        pd.DataFrame([
+            dict(arm=arm, disturbance=name, value=5.0, low=4.0, high=6.0, n=9)
+            for arm in ("cyclegan", "cyclegan_texture") for name in ("none", "noise 2", "JPEG 95")
+        ]), NOTE,
+    ),
+    "risk_coverage_plot": lambda: figures.risk_coverage_plot(
+        pd.concat([
+            pd.DataFrame(dict(doubt=name, coverage=[0.1, 1.0], risk=0.2, low=0.1, high=0.3))
+            for name in ("gate", "margin", "at random")
+        ]), NOTE, 0.95, 60,
+    ),
+    "seed_dots": lambda: figures.seed_dots(over_seeds(), by_seed(), NOTE, "ED1 hold-out"),
+    "prior_stress_plot": lambda: figures.prior_stress_plot(
+        pd.concat([flips().head(2).assign(share=share) for share in (0.0, 0.5, 1.0)]),
+        0.6, NOTE,
+    ),
+    "reader_dots": lambda: figures.reader_dots(
+        read_images(), dict(ED4=True, cyclegan_texture=False), NOTE, ["no blastocyst", "blastocyst"]
+    ),
+    "agreement_dots": lambda: figures.agreement_dots(agreements(), agreements(), NOTE),
+}  # fmt: skip
+
+
+def test_every_figure_is_drawn_here():
+    others = {"ARM_COLOURS", "DOMAIN_COLOURS", "arm_colour", "domain_colour", "save_figure"}
+    assert set(DRAWINGS) == set(figures.__all__) - others
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_figure_says_what_it_shows_and_keeps_inside_its_page(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sheet, drawn = DRAWINGS[name]()
+        sheet.savefig(io.BytesIO(), format="png", dpi=60)
+    title = " ".join(" ".join(text.get_text() for text in sheet.texts).split())
+    expected = {
+        "translation_schematic": "diagram, no data",
+        "device_comparison": "synthetic phantom and real images",
+    }.get(name, NOTE)
+    assert expected in title
+    assert len(drawn) > 0
+    page = sheet.bbox.padded(1)  # pixel
+    boxes = [sheet.get_tightbbox().transformed(sheet.dpi_scale_trans)]
+    for axes in filter(lambda axes: axes.get_visible(), sheet.axes):
+        texts = (*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label)
+        boxes += [text.get_window_extent() for text in texts if text.get_text()]
+    for box in boxes:
+        assert page.x0 <= box.x0
+        assert box.x1 <= page.x1
+        assert page.y0 <= box.y0
+        assert box.y1 <= page.y1
+
+
+def test_save_figure_writes_the_same_bytes_again(tmp_path):
+    first = figures.save_figure(*DRAWINGS["metric_bars"](), tmp_path / "a.b")
+    again = figures.save_figure(*DRAWINGS["metric_bars"](), tmp_path / "c")
+    assert [path.name for path in first] == ["a.b.png", "a.b.svg", "a.b.csv"]
+    for one, other in zip(first, again, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert len(pd.read_csv(first[2])) == len(metrics_by_arm())
+
+
+def test_a_figure_does_not_depend_on_the_callers_style():
+    def pixels():
+        sheet, _ = DRAWINGS["count_bars"]()
+        return sheet._repr_png_()
+
+    plain = pixels()
+    with matplotlib.style.context("dark_background"):
+        sheet, _ = DRAWINGS["count_bars"]()
+    assert sheet._repr_png_() == plain
+    assert Image.open(io.BytesIO(plain)).width > 300
+
+
+def seen_by_a_deuteranope(colour):
+    """Machado et al. 2009, severity 1, on linear RGB; then CIE Lab."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    machado = [
+        [0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ]  # fmt: skip
+    linear = np.clip(np.array(machado) @ linear, 0, 1)
+    to_xyz = [
+        [0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505],
+    ]  # fmt: skip
+    scaled = np.array(to_xyz) @ linear / [0.9505, 1.0, 1.089]
+    f = np.where(scaled > 0.008856, np.cbrt(scaled), 7.787 * scaled + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("palette", [figures.ARM_COLOURS, figures.DOMAIN_COLOURS])
+def test_colours_are_told_apart_by_the_colour_blind(palette):
+    seen = [seen_by_a_deuteranope(colour) for colour in sorted(set(palette.values()))]
+    for i, one in enumerate(seen):
+        for other in seen[:i]:
+            assert np.linalg.norm(one - other) > 12
+
+
+def test_unknown_names_keep_their_colour():
+    assert figures.domain_colour("ED1") == figures.DOMAIN_COLOURS["ED1"]
+    assert figures.domain_colour("my clinic") == figures.domain_colour("my clinic")
+    assert figures.arm_colour("my method") not in figures.ARM_COLOURS.values()
+
+
+def test_count_bars_count():
+    _, drawn = DRAWINGS["count_bars"]()
+    ed1 = drawn[(drawn["domain"] == "ED1") & (drawn["label"] == 1)].iloc[0]
+    assert (ed1["images"], ed1["groups"], ed1["share"]) == (4, 2, 0.4)
+
+
+def test_residuals_are_signed_luma_differences():
+    raw = stack(2, 1)
+    brighter = (raw.int() + 10).clamp(0, 255).to(torch.uint8)
+    _, drawn = figures.image_sheet(
+        dict(raw=raw, other=brighter), {"other - raw": ("other", "raw")}, NOTE
+    )
+    expected = (brighter.int() - raw.int()).float().mean(dim=(1, 2, 3))
+    assert drawn["mean"].tolist() == pytest.approx(expected.tolist())
+    assert (drawn["mean"] > 8).all()
+
+
+def test_images_keep_their_shape():
+    sheet, _ = DRAWINGS["frames_sheet"]()
+    sheet.savefig(io.BytesIO(), format="png", dpi=60)
+    box = sheet.axes[0].get_window_extent()
+    assert box.width / box.height == pytest.approx(32 / 24, rel=0.02)
+
+
+def test_headings_of_many_columns_do_not_touch():
+    arms = ("raw", "grey", "histogram", "fda", "cyclegan", "cyclegan_texture", "cyclegan_joint")
+    columns = {arm: stack(2, seed=i) for i, arm in enumerate((*arms, "oracle"))}
+    residuals = {f"{arm} - oracle": (arm, "oracle") for arm in arms[-3:]}
+    sheet, _ = figures.image_sheet(columns, residuals, NOTE, rows=["no", "yes"])
+    sheet.set_dpi(200)
+    sheet.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in sheet.axes[: len(columns) + 3]]
+    assert all(one.x1 + 8 < other.x0 for one, other in itertools.pairwise(boxes))  # pixels
+
+
+def test_flips_of_either_class_lie_within_their_panel():
+    table = flips()
+    table.loc[table["label"] == 1, ["value", "high"]] = 0.8, 0.9
+    sheet, _ = figures.flip_dots(table, NOTE)
+    for axes in sheet.axes:
+        assert axes.get_xlim()[0] <= 0
+        assert axes.get_xlim()[1] > 0.9
+
+
+def test_a_curve_that_lies_on_another_leaves_it_to_be_seen():
+    table = predictions()
+    twin = table[table["arm"] == "raw"].assign(arm="recalibrated")
+    sheet, _ = figures.roc_plot(pd.concat([table, twin]), dict.fromkeys(
+        (*ARMS, "recalibrated"), 0.5
+    ), NOTE, resamples=100)  # fmt: skip
+    lines = {line.get_label().split("\n")[0]: line for line in sheet.axes[0].lines}
+    assert (lines["raw"].is_dashed(), lines["recalibrated"].is_dashed()) == (False, True)
+
+
+def test_phantoms_alone_are_not_called_real():
+    sheet, _ = figures.device_comparison(dict(ED4=photographs()), {})
+    text = " ".join(text.get_text() for text in sheet.texts)
+    assert NOTE in text
+    assert "real" not in text
+
+
+def test_a_loss_that_is_not_used_is_named_and_not_drawn():
+    sheet, _ = figures.loss_curves(training(), NOTE)
+    assert "0 throughout: texture loss" in " ".join(text.get_text() for text in sheet.texts)
+    shown = [axes.get_title() for axes in sheet.axes if axes.get_visible()]
+    assert shown == ["cycle loss", "learning rate"]
+
+
+def test_roc_table_carries_the_area_it_prints():
+    _, drawn = DRAWINGS["roc_plot"]()
+    for _, arm in drawn.groupby("arm"):
+        area = np.trapezoid(arm["true_positive_rate"], arm["false_positive_rate"])
+        assert area == pytest.approx(arm["auc"].iloc[0])
+        assert (arm["auc_low"] < arm["auc"]).all()
+
+
+def test_metric_bars_are_as_high_as_the_metrics():
+    sheet, drawn = DRAWINGS["metric_bars"]()
+    for axes, protocol in zip(sheet.axes, ("frozen", "optimistic"), strict=True):
+        heights = sorted(bar.get_height() for bar in axes.patches)
+        expected = drawn.loc[drawn["protocol"] == protocol, "value"].sort_values()
+        assert heights == pytest.approx(expected.tolist())
+
+
+def test_published_folds_are_marked():
+    _, drawn = DRAWINGS["fold_dots"]()
+    sources = drawn.groupby("series")["source"].unique().str[0].to_dict()
+    assert sources == {"resnet10t grey": "ours", "EfficientNet-B7": "published"}
+
+
+def test_confusion_shares_are_of_the_true_class():
+    _, drawn = DRAWINGS["confusion_panel"]()
+    assert drawn["share"].tolist()[:4] == [0.75, 0.25, 0.25, 0.75]
