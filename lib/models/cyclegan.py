@@ -12,16 +12,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.fabric import has_library_convolutions
 from lib.models.parameters import TranslatorParameters
 
 
 def fastest_layout(device: torch.device) -> torch.memory_format:
-    """Channels last under the bfloat16 autocast of a CPU, first elsewhere.
+    """Channels last under the bfloat16 autocast of a CPU that has fast ones, first elsewhere.
 
     Convolutions of a CPU in bfloat16 are faster so, three times as fast where it has instructions
-    for matrices (AMX); those in float32 are not.
+    for matrices (AMX); those in float32 are not. A CPU without fast convolutions in bfloat16
+    computes them by a plain method that knows channels first only.
     """
-    last = device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    half = device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    last = half and has_library_convolutions(device, torch.get_autocast_dtype("cpu"))
     return torch.channels_last if last else torch.contiguous_format
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.checkpoints import Checkpoints
-from engine.fabric import make_fabric
+from engine.fabric import autocast_number, layout_of, make_fabric
 from engine.parameters import Parameters
 from engine.progress import progress
 from lib.models.classifier import to_unit
@@ -42,7 +42,8 @@ def train_segmenter(
     """
     fabric = make_fabric(params)
     fabric.seed_everything(seed, verbose=False)
-    network = build_segmenter(masks.shape[1]).to(memory_format=torch.channels_last)
+    layout = layout_of(fabric.device, autocast_number(fabric, params))
+    network = build_segmenter(masks.shape[1]).to(memory_format=layout)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE)
     batches = max(1, len(stack) // BATCH)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=batches * EPOCHS)
@@ -61,7 +62,7 @@ def train_segmenter(
                 torch.rot90(part.flip(3) if mirrored else part, turns, (2, 3)).to(fabric.device)
                 for part in (stack[rows], masks[rows])
             )
-            images = to_unit(images).contiguous(memory_format=torch.channels_last)
+            images = to_unit(images).contiguous(memory_format=layout)
             logits, wanted = network(images).float(), drawn.float()
             loss = F.binary_cross_entropy_with_logits(logits, wanted) + dice(logits, wanted)
             optimiser.zero_grad()
@@ -78,10 +79,11 @@ def train_segmenter(
 @torch.inference_mode()
 def segment(network: nn.Module, stack: Tensor, batch: int = 64) -> Tensor:
     """Masks bool (N, classes, H, W) of uint8 images (N, 1, H, W)."""
-    network = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
-    device = next(network.parameters()).device
+    weight = next(network.parameters())
+    device, layout = weight.device, layout_of(weight.device, weight.dtype)
+    network = copy.deepcopy(network).eval().to(memory_format=layout)
     parts = []
     for part in stack.split(batch):
-        images = to_unit(part.to(device)).contiguous(memory_format=torch.channels_last)
+        images = to_unit(part.to(device)).to(weight).contiguous(memory_format=layout)
         parts.append((network(images) > 0).cpu())
     return torch.cat(parts)

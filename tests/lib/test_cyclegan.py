@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from engine.fabric import has_library_convolutions
 from lib.models.cyclegan import (
     ClosingConvolution,
     CycleGAN,
@@ -200,7 +201,7 @@ def test_instance_norm_is_the_plain_one_in_either_layout(layout, count):
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "resize"])
-def test_bfloat16_on_a_cpu_puts_channels_last_and_computes_the_same(upsampling):
+def test_bfloat16_on_a_cpu_has_its_fastest_layout_and_computes_the_same(upsampling):
     torch.manual_seed(0)
     generator = Generator(1, 8, 1, "zeros", upsampling)
     seen = []
@@ -212,8 +213,10 @@ def test_bfloat16_on_a_cpu_puts_channels_last_and_computes_the_same(upsampling):
         with torch.autocast("cpu", torch.bfloat16):
             rounded = generator(x)
     last = [all(y.is_contiguous(memory_format=torch.channels_last) for y in pair) for pair in seen]
-    assert last == [False] * layers + [True] * layers
-    torch.testing.assert_close(rounded.float(), exact, atol=0.03, rtol=0)
+    fast = has_library_convolutions(x.device, torch.bfloat16)
+    assert last == [False] * layers + [fast] * layers
+    # The plain convolution rounds more often: its sums are bfloat16, too.
+    torch.testing.assert_close(rounded.float(), exact, atol=0.03 if fast else 0.04, rtol=0)
     assert exact.std() > 0.05  # or any image would be as near
 
 
