@@ -233,7 +233,7 @@ def _add_readme(commands: argparse._SubParsersAction) -> None:
 
     parser = commands.add_parser(
         "readme",
-        help="write the tables of README.md and docs/own_devices.md anew",
+        help="write the tables of README.md and docs anew, and the picture of the code",
         epilog="example: compendium readme",
     )
     parser.set_defaults(command=run)

@@ -1,4 +1,4 @@
-"""The tables of the README and the guide, written from the kept results and from nothing else."""
+"""The tables of the README and the guides, written from kept results and from the code alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from compendium.architecture import PAGE as ARCHITECTURE
+from compendium.architecture import rooms_table
+from compendium.architecture_picture import write_picture
 from compendium.bench.text import growth_text, speed_text
 from compendium.claims.consistency import Verdict
 from compendium.claims.report import markdown_table, summary
@@ -20,9 +23,9 @@ from lib.figures.verdicts import control_verdict, seeds_verdict
 
 REFERENCE = ROOT / "results" / "reference"
 PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
-PAGES = (ROOT / "README.md", ROOT / "docs" / "own_devices.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "own_devices.md", ARCHITECTURE)
 BLOCK = re.compile(
-    r"<!-- (results|seeds|claims|own_devices|bench|growth) -->\n.*?<!-- /\1 -->", re.DOTALL
+    r"<!-- (results|seeds|claims|own_devices|bench|growth|rooms) -->\n.*?<!-- /\1 -->", re.DOTALL
 )
 
 
@@ -141,7 +144,7 @@ def filled(text: str) -> str:
     """A text with its generated blocks replaced."""
     tables = dict(
         results=results_table, seeds=seeds_text, claims=claims_table, own_devices=own_devices_text,
-        bench=bench_texts, growth=growth_of_one,
+        bench=bench_texts, growth=growth_of_one, rooms=rooms_table,
     )  # fmt: skip
     return BLOCK.sub(
         lambda found: f"<!-- {found[1]} -->\n{tables[found[1]]()}<!-- /{found[1]} -->", text
@@ -149,6 +152,7 @@ def filled(text: str) -> str:
 
 
 def write_pages() -> None:
-    """Write the generated blocks of the README and the guide anew."""
+    """Write the generated blocks of the README and the guides anew, and the picture of the code."""
     for path in PAGES:
         path.write_text(filled(path.read_text()))
+    write_picture()
