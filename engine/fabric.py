@@ -49,14 +49,14 @@ def make_fabric(params: Parameters) -> Fabric:
 
 
 def _warn_of_slow_numbers(params: Parameters) -> None:
-    """Say once in a process that bfloat16 will not be the faster choice that it is made for."""
-    if params.precision == "bf16-mixed" and resolve_device(params.device).type == "cpu":
-        if not has_library_convolutions(torch.device("cpu"), torch.bfloat16):
-            warnings.warn(
-                "precision bf16-mixed: this processor has no fast convolutions in bfloat16; they "
-                "are computed slowly. Set precision to 32-true for speed.",
-                stacklevel=3,
-            )
+    """Say that bfloat16 will not be the faster choice that it is made for."""
+    half = params.precision == "bf16-mixed"
+    if half and not has_library_convolutions(resolve_device(params.device), torch.bfloat16):
+        warnings.warn(
+            "precision bf16-mixed: this processor has no fast convolutions in bfloat16; they are "
+            "computed slowly. Set precision to 32-true for speed.",
+            stacklevel=3,
+        )
 
 
 def number_kind(fabric: Fabric, params: Parameters) -> dict[str, Any]:

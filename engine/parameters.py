@@ -29,6 +29,11 @@ class Parameters(BaseModel):
     refuse_nondeterministic: bool = False  # stop at such an operation; else run.json names it
     checkpoint_seconds: float = Field(60.0, ge=0.0)  # between checkpoints; 0: every step
 
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What a reader must know of a run before anything else, as its notebooks print it."""
+        return (f"seed {self.seed}",)
+
 
 def _explain(error: ValidationError, kind: type[Parameters], origin: str) -> str:
     lines = [f"{origin}: {error.error_count()} parameter(s) refused."]

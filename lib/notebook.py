@@ -80,7 +80,6 @@ def start(notebook: str, namespace: dict[str, Any]) -> Run:
     p = run.params
     if p.threads > 1 and run.device.type == "cpu":
         prepare_workers("lib.models.judges")
-    images = "synthetic images (phantom)" if p.data_kind == "phantom" else "real images"
-    facts = [images, f"{p.image_size} px", f"seed {p.seed}", device_name(run.device)]
-    display(Markdown(f"**Profile {p.profile}** · " + " · ".join(facts)))
+    facts = [f"**Profile {p.profile}**", *p.facts, device_name(run.device)]
+    display(Markdown(" · ".join(facts)))
     return run

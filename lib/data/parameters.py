@@ -40,6 +40,12 @@ class ImageParameters(Parameters):
     folds: int = Field(5, ge=2, le=20)
 
     @property
+    def facts(self) -> tuple[str, ...]:
+        """What the images are and how large, and what every run says."""
+        images = "synthetic images (phantom)" if self.data_kind == "phantom" else "real images"
+        return (images, f"{self.image_size} px", *super().facts)
+
+    @property
     def label_names(self) -> dict[int, str]:
         """What label 0 and 1 mean, as figures print it."""
         if self.data_kind == "table":

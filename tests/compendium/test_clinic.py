@@ -148,8 +148,8 @@ def test_only_the_field_of_view_is_replaced(tmp_path):
 
     path = tmp_path / "w.safetensors"
     save_bundle(path, make_bundle(framing="embryo"))
-    source = PhantomSource(EmbryoParameters(source_count=10, target_count=10, second_target_count=10,
-                                  phantom_width=128))  # fmt: skip
+    few = dict(source_count=10, target_count=10, second_target_count=10, phantom_width=128)
+    source = PhantomSource(EmbryoParameters(**few))
     ids = source.table().query("domain == 'ED4'")["id"].head(4).tolist()
     (tmp_path / "in").mkdir()
     for number, image in enumerate(source.read_many(ids)):

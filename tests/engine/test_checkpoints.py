@@ -50,8 +50,8 @@ def classifier(checkpoints):
     network = build_network("test_resnet", 1, "")
     labels = np.arange(24) % 2
     return train_classifier(
-        network, stack(24, 0), labels, np.arange(16), np.arange(16, 24), EmbryoParameters(**TINY), 3,
-        "optics", checkpoints,
+        network, stack(24, 0), labels, np.arange(16), np.arange(16, 24),
+        EmbryoParameters(**TINY), 3, "optics", checkpoints,
     )  # fmt: skip
 
 

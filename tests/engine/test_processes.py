@@ -62,7 +62,8 @@ def test_two_processes_are_one_with_the_doubled_batch(results, tmp_path):
     halves = dict(translator_batch=2, classifier_batch=8)
     path = write_params(tmp_path / "halves", **halves)
     done = subprocess.run(
-        [*torchrun, "--nproc-per-node", "2", "-m", "compendium", "train", "cyclegan", "--params", path],
+        [*torchrun, "--nproc-per-node", "2", "-m", "compendium", "train", "cyclegan",
+         "--params", path],
         cwd=ROOT, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"},
     )  # fmt: skip
