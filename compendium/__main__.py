@@ -177,7 +177,7 @@ def _add_notebook(commands: argparse._SubParsersAction) -> None:
 
 def _add_collect(commands: argparse._SubParsersAction) -> None:
     def run(**options: str) -> None:
-        from engine.manifest import collect
+        from compendium.collect import collect
 
         collect(**options)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engine.checkpoints import Checkpoints
 from engine.fabric import make_fabric
@@ -19,7 +20,7 @@ from lib.models.classifier import FoldEnsemble, predict_logits, soften
 from lib.models.fitting import CLASSIFIER_CODE, chosen_settings, train_fold
 from lib.models.networks import build_network
 from lib.models.parameters import TranslationParameters
-from lib.models.segmentation import build_segmenter, train_segmenter
+from lib.models.segmentation import build_segmenter, segment, train_segmenter
 
 _SEGMENTER_CODE = ("lib.models.segmentation",)
 
@@ -32,15 +33,18 @@ def _train_segmenter(
     return train_segmenter(images, drawn, params, seed, checkpoints)
 
 
-def fit_judges(dataset: Dataset, domain: str) -> tuple[FoldEnsemble, nn.Module | None]:
+Segmenter = Callable[[Tensor], Tensor]  # uint8 (N, 1, H, W) to masks, bool (N, K, H, W)
+
+
+def fit_judges(dataset: Dataset, domain: str) -> tuple[FoldEnsemble, Segmenter | None]:
     """Judges of translated images that took no part in making them.
 
     Returns
     -------
     A classifier trained on labelled images of the source and of ``domain``, so that it reads both
     looks (labels of training images; it judges safety and is no arm), calibrated on one fold of
-    either; and a network that segments ``interface.STRUCTURES`` in images of the source, None where
-    they are not known.
+    either; and what segments ``interface.STRUCTURES`` in images of the source, None where they are
+    not known.
     """
     params = dataset.params
     names = (params.source_domain, domain)
@@ -82,7 +86,7 @@ def fit_judges(dataset: Dataset, domain: str) -> tuple[FoldEnsemble, nn.Module |
     calibration = calibrate(logits, rows["label"].to_numpy()[ingredients["valid"]])
     segmenter = None
     if dataset.source.has_structures:
-        segmenter = build_segmenter(len(STRUCTURES))
-        segmenter.load_state_dict(fitted[1][0])
-        segmenter.to(device).eval()
+        network = build_segmenter(len(STRUCTURES))
+        network.load_state_dict(fitted[1][0])
+        segmenter = partial(segment, network.to(device).eval())
     return FoldEnsemble([judge], [calibration], params.classifier_blur), segmenter

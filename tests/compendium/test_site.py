@@ -83,13 +83,12 @@ def test_uses_follow_imports_stars_and_what_calls_give():
             "from lib.notebook import start\n"
             "from lib.models import cyclegan as networks\n"
             "from lib.figures import *\n"
-            "from lib.figures.source_code import show_source\n"
             "run = start('n', globals())"
         ),
         new_markdown_cell("## Use"),
         new_code_cell("run.figure(*roc_plot(arms.compare_arms(1)), name='x')\nother.figure()"),
         new_markdown_cell("## Show"),
-        new_code_cell("show_source(networks.Generator)"),
+        new_code_cell("run.show_source(networks.Generator)"),
     ]
     found = [
         (use.name, use.section.title, use.shown) for use in uses("n", new_notebook(cells=cells))

@@ -18,8 +18,8 @@ from compendium.widgets.interactive import difference_map
 from engine.errors import InputError
 from engine.notebooks import notebook_paths, read_cells
 from engine.paths import ROOT
-from lib.evaluation.hallucinations import first_of_each, verdicts
 from lib.evaluation.metrics import confusion
+from lib.evaluation.safety import fates, first_of_each
 from lib.figures.pictures import Pictures, load_pictures, save_pictures
 from lib.phantom.embryo import grow
 from lib.phantom.faults import FAULTS, photograph_with
@@ -256,7 +256,7 @@ def test_verdict_is_given_only_where_the_network_reads_the_true_photograph_right
     truth = masks(0.0, 0.3, 0.3, 0.0, 0.3)
     control = masks(0.0, 0.3, 0.3, 0.2, 0.0)
     read = masks(0.2, 0.0, 0.1, 0.0, 0.3)
-    table = verdicts(read, control, truth)
+    table = fates(read, control, truth)
     assert table["place"].tolist() == [0, 1, 2]
     assert table["verdict"].tolist() == ["invented", "erased", "kept"]
     assert table["read"].tolist() == pytest.approx([0.2, 0.0, 0.1])
@@ -292,7 +292,7 @@ def test_headless_run_prints_a_line_and_builds_nothing(monkeypatch, capsys):
 def test_widget_stands_behind_a_figure(path):
     code = [cell["source"] for cell in read_cells(path) if cell["type"] == "code"]
     for place, source in enumerate(code):
-        if "widgets.show(" in source:
+        if "run.widget(" in source:
             assert "run.figure(" in code[place - 1], source
 
 
@@ -302,7 +302,7 @@ def test_every_widget_is_in_a_notebook_and_on_the_page():
         cell["source"] for path in notebook_paths("embryo") for cell in read_cells(path)
     )
     for name in set(widgets.__all__) - {"show"}:
-        assert f"widgets.show(widgets.{name}" in story
+        assert f'run.widget("{name}"' in story
         assert f"widgets.show(widgets.{name}" in app
 
 

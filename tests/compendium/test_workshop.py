@@ -92,7 +92,7 @@ def test_every_exercise_has_question_solution_and_check_in_this_order(path):
         assert question["source"].startswith(f"**{n}.** ")
         assert f"`answer_{n}`" in question["source"]
         assert solution["tags"] == ["solution"]
-        assert check["source"] == f"check({n}, answer_{n})"
+        assert check["source"] == f"run.check({n}, answer_{n})"
 
 
 def test_guide_names_sections_that_are_there():
