@@ -6,13 +6,19 @@ SNAKEMAKE_FLAGS ?=
 
 export COMPENDIUM_DATA := $(abspath $(DATA))
 RESULTS := $(or $(COMPENDIUM_RESULTS),results)
-BASE_PYTHON := $(shell command -v python3.11 || command -v python3)
-PYTHON := .venv/bin/python
-INSTALLED := .venv/installed
+# The Pythons that requirements.lock is made for, the newest first.
+SUPPORTED := 3.13 3.12 3.11
+# Tried, not only looked for: pyenv has a command for every version, and only the chosen ones run.
+BASE_PYTHON = $(shell for python in $(SUPPORTED:%=python%) python3; do \
+  $$python -c '' 2>/dev/null && command -v $$python && break; done)
+ASKED := $(if $(filter command,$(origin BASE_PYTHON)),$(BASE_PYTHON))
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce claims claims-mutants crate site workshop explore bench test test-site
-.PHONY: lint lock reference clean
+.PHONY: lint lock reference clean interpreter
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -20,14 +26,28 @@ help:  ## this list
 	@echo "  JOBS=$(JOBS)  notebooks at once      SNAKEMAKE_FLAGS='--profile slurm'  run on a cluster"
 
 setup: $(INSTALLED)  ## install everything into .venv
+	@echo "$$($(PYTHON) --version) in $(VENV)"
 
-$(INSTALLED): requirements.lock pyproject.toml
-	@$(BASE_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo "error: Python 3.11 is needed, $(BASE_PYTHON) is another. Install python3.11."; exit 2; }
-	test -x $(PYTHON) || $(BASE_PYTHON) -m venv .venv
+$(INSTALLED): requirements.lock pyproject.toml | interpreter
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# Makes VENV where there is none. One that is there stays: if another Python is asked for, the user
+# says which of the two goes.
+interpreter:
+	@python='$(or $(ASKED),$(wildcard $(PYTHON)),$(BASE_PYTHON))'; \
+	found=$$("$${python:-false}" --version 2>/dev/null) || found='no Python that runs'; \
+	minor=$${found#Python }; minor=$${minor%.*}; \
+	case ' $(SUPPORTED) ' in *" $$minor "*) ;; *) \
+	  echo "error: $${python:-python3} is $$found; supported: $(SUPPORTED). Install one of them and" \
+	    "remove $(VENV) if it is there, or name one: make setup BASE_PYTHON=/path/to/it" >&2; exit 2;; \
+	esac; \
+	test -x $(PYTHON) || "$$python" -m venv $(VENV) || exit; \
+	here=$$($(PYTHON) --version); case "$$here" in "Python $$minor."*) ;; *) \
+	  echo "error: $(VENV) has $$here, not $$minor. Remove it, or have both:" \
+	    "make setup BASE_PYTHON=$$python VENV=.venv-$$minor" >&2; exit 2;; \
+	esac
 
 reproduce: setup  ## run all notebooks of PROFILE, write results/PROFILE
 	@$(PYTHON) -m snakemake --cores all --resources notebooks=$(JOBS) \
@@ -74,11 +94,13 @@ lint: setup  ## check style and format
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 
+# With extras: without them, pip before 23.3 takes the newest a[extra], not the a that is locked.
 lock:  ## write requirements.lock anew from pyproject.toml
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BASE_PYTHON) -m venv $$folder && \
 	  $$folder/bin/pip install --quiet --disable-pip-version-check uv==0.13.8 && \
-	  $$folder/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate --extra dev --extra cluster --output-file requirements.lock pyproject.toml
+	  $$folder/bin/uv pip compile --quiet --upgrade --universal --python-version $(lastword $(SUPPORTED)) \
+	  --generate-hashes --no-strip-extras --no-header --no-annotate --extra dev --extra cluster \
+	  --output-file requirements.lock pyproject.toml
 
 reference: reproduce  ## keep the results of PROFILE in results/reference
 	$(PYTHON) -m compendium keep $(RESULTS)/$(PROFILE) --out results/reference/$(PROFILE)
