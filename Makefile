@@ -3,6 +3,8 @@ DATA ?= data
 # The notebooks of smoke use one thread each.
 JOBS ?= $(if $(filter smoke,$(PROFILE)),2,1)
 SNAKEMAKE_FLAGS ?=
+# Processes of the test suite.
+WORKERS ?= logical
 
 export COMPENDIUM_DATA := $(abspath $(DATA))
 RESULTS := $(or $(COMPENDIUM_RESULTS),results)
@@ -80,15 +82,17 @@ explore: setup  ## serve what can be moved in results/PROFILE as a page
 bench: setup  ## measure the engine beside a plain training: results/bench.json (SECTIONS=speed …)
 	@$(PYTHON) -m compendium bench --out $(RESULTS)/bench.json $(if $(SECTIONS),--only $(SECTIONS))
 
-# The notebooks read each other's results, so they run in order, in a folder of their own.
+# On all cores; the notebooks read each other's results, so they run in order (tests/conftest.py),
+# in a folder of their own.
 test: setup  ## run the test suite and the smoke notebooks
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	  COMPENDIUM_RESULTS=$$folder COMPENDIUM_HEADLESS=1 $(PYTHON) -m pytest \
-	  --nbval-lax --nbval-current-env --ignore tests/browser tests \
+	  COMPENDIUM_RESULTS=$$folder COMPENDIUM_HEADLESS=1 $(PYTHON) -m pytest -n $(WORKERS) --maxprocesses 8 \
+	  --dist loadgroup --no-loadscope-reorder --nbval-lax --nbval-current-env \
+	  --ignore tests/compendium/browser tests \
 	  $(sort $(wildcard results/reference/smoke/*.ipynb))
 
 test-site: setup  ## test site, widgets and reader study in a browser (Chromium)
-	@$(PYTHON) -m pytest tests/browser
+	@$(PYTHON) -m pytest tests/compendium/browser
 
 lint: setup  ## check style and format
 	$(PYTHON) -m ruff check .

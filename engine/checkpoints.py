@@ -7,6 +7,7 @@ it is whole or not there. Nothing is unpickled.
 from __future__ import annotations
 
 import fcntl
+import os
 import random
 import shutil
 import time
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -102,10 +103,22 @@ class Checkpoints:
         if self.folder is None:
             yield
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # freed by the system however the process ends
+        with self._locked():  # freed by the system however the process ends
             yield
+
+    def _locked(self) -> IO[str]:
+        """The lock, held. Who had it before may have removed it with the folder: then a new one."""
+        path = self.folder / ".lock"
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock = path.open("w")
+            except FileNotFoundError:
+                continue
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.fstat(lock.fileno()).st_nlink:  # it still has a name
+                return lock
+            lock.close()
 
     def paths(self) -> list[Path]:
         """The checkpoints that are there, oldest first."""

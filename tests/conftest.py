@@ -31,6 +31,27 @@ SMALL = dict(
 )  # fmt: skip
 
 
+# Files that take minutes, the longest first: started last, they would keep one worker waiting.
+LONGEST = ("test_workshop", "test_runs", "test_plain_processor", "test_clinic", "test_training")
+
+
+def pytest_collection_modifyitems(items):
+    """A worker takes a whole file, and the notebooks in their order: they read each other."""
+    for item in items:
+        notebook = item.path.suffix == ".ipynb"
+        item.add_marker(pytest.mark.xdist_group("notebooks" if notebook else str(item.path)))
+    first = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(
+        key=lambda item: -1 if item.path.suffix == ".ipynb" else first.get(item.path.stem, 99)
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_store() -> Path:
+    """The store of the notebooks that ``make test`` runs: what they train is trained once."""
+    return Path(os.environ.get("COMPENDIUM_RESULTS", "none")).resolve() / "store"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     torch.set_num_threads(1)

@@ -189,11 +189,14 @@ def execute(path, results):
     return ["".join(output.text for output in cell.outputs) for cell in checks]
 
 
-def test_whole_workshop_runs_with_and_without_answers(results, monkeypatch):
+def test_whole_workshop_runs_with_and_without_answers(results, shared_store, monkeypatch):
     monkeypatch.setenv("COMPENDIUM_HEADLESS", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     kept = {path: path.read_bytes() for path in (results / "smoke").rglob("*") if path.is_file()}
     folder = write_workshop("smoke")
+    if shared_store.parent.is_dir():  # as in a class: what the profile has trained is there
+        shared_store.mkdir(exist_ok=True)
+        (results / "store").symlink_to(shared_store)
     for path in NOTEBOOKS:
         checks = execute(folder / "instructor" / path.name, results)
         assert checks == [f"{n}: right.\n" for n in range(1, len(checks) + 1)]

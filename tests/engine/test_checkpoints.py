@@ -1,10 +1,13 @@
 """A training that is killed goes on and ends with the same bits."""
 
+import fcntl
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -210,3 +213,24 @@ def test_a_second_process_waits_for_the_first_and_reads_what_it_made(tmp_path):
         first, second = pool.map(lambda _: plan.stored(store, 0), range(2))
     assert tensor_digest(first[0]) == tensor_digest(second[0])
     assert not list(tmp_path.glob("translators/*.unfinished"))
+
+
+def test_a_folder_that_is_removed_while_the_next_one_waits_is_made_again(tmp_path, monkeypatch):
+    """Who has trained removes folder and lock; the next process may have seen either by then."""
+    folder, opens = tmp_path / "states", []
+    real = Path.open
+
+    def opened(path, *given, **more):
+        opens.append(path.name)
+        if len(opens) == 1:  # after the folder was made, before the lock is opened
+            shutil.rmtree(folder)
+        stream = real(path, *given, **more)
+        if len(opens) == 2:  # after the lock was opened, before it is held
+            shutil.rmtree(folder)
+        return stream
+
+    monkeypatch.setattr(Path, "open", opened)
+    with Checkpoints(folder).alone():
+        assert opens == [".lock"] * 3
+        with real(folder / ".lock", "w") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
