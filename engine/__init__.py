@@ -2,8 +2,8 @@
 
 import os
 
-# Threads of one kernel wait for each other by spinning, by GNU OpenMP's own choice for milliseconds.
-# Beside a browser or another run the one that is waited for then gets no processor, since the one
-# that waits has it: ten times the time beside three busy processes, against four with this, and no
-# less speed alone. The library reads it when torch loads it, which nothing does before this line.
+# Threads of a computation wait for each other by spinning, by GNU OpenMP's own choice for
+# milliseconds. Beside a browser or another run the one that is waited for then gets no processor,
+# since the one that waits has it: small convolutions took ten times as long beside three busy
+# processes, four times with this, and no longer alone. The library reads it when torch loads it.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from cachetools import LRUCache
 
 from engine.errors import InputError
 
@@ -86,27 +86,23 @@ class ImageCache:
     """The images used last, up to a budget in bytes. Safe to share between threads."""
 
     def __init__(self, budget: int) -> None:
-        self._budget = budget
-        self._images: OrderedDict[object, np.ndarray] = OrderedDict()
+        self._images = LRUCache(budget, getsizeof=lambda image: image.nbytes)
         self._lock = threading.Lock()
 
     def get(self, key: object) -> np.ndarray | None:
         """The image kept under ``key``, None if it has been dropped."""
         with self._lock:
-            if key in self._images:
-                self._images.move_to_end(key)
             return self._images.get(key)
 
     def put(self, key: object, image: np.ndarray) -> None:
-        """Keep ``image``, from now on read-only; the ones not used for longest make room."""
+        """Keep ``image``, from now on read-only; the ones not used for longest make room.
+
+        One that is larger than the whole budget is not kept.
+        """
         image.flags.writeable = False
         with self._lock:
-            if key in self._images:  # two threads read it at once
-                return
-            self._budget -= image.nbytes
-            self._images[key] = image
-            while self._budget < 0 and self._images:
-                self._budget += self._images.popitem(last=False)[1].nbytes
+            if image.nbytes <= self._images.maxsize:
+                self._images.setdefault(key, image)  # another thread may have read it, too
 
 
 def check_table(table: pd.DataFrame, domains: Sequence[str], origin: str) -> None:
