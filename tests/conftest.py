@@ -35,6 +35,7 @@ SMALL = dict(
 LONGEST = ("test_workshop", "test_runs", "test_plain_processor", "test_clinic", "test_training")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items):
     """A worker takes a whole file, and the notebooks in their order: they read each other."""
     for item in items:
