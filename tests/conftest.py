@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
 
 from compendium.reader_study.making import make_study
 from engine.store import Store
@@ -35,12 +36,21 @@ SMALL = dict(
 LONGEST = ("test_workshop", "test_runs", "test_plain_processor", "test_clinic", "test_training")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
+class WholeFiles(LoadScopeScheduling):
+    """A worker takes a whole file; all notebooks are one, since they read each other in order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "notebooks" if file.endswith(".ipynb") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return WholeFiles(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """A worker takes a whole file, and the notebooks in their order: they read each other."""
-    for item in items:
-        notebook = item.path.suffix == ".ipynb"
-        item.add_marker(pytest.mark.xdist_group("notebooks" if notebook else str(item.path)))
+    """The notebooks first, then the longest files, then the others as they come."""
     first = {name: place for place, name in enumerate(LONGEST)}
     items.sort(
         key=lambda item: -1 if item.path.suffix == ".ipynb" else first.get(item.path.stem, 99)
