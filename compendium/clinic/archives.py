@@ -5,33 +5,33 @@ from __future__ import annotations
 import shutil
 import stat
 import tarfile
+import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
 
 from engine.errors import InputError
 from engine.progress import progress
 
 LARGEST = 200 * 2**30  # bytes, unpacked
 MOST = 5_000_000  # files
-_BLOCK = 2**20
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError,
            NotImplementedError, ValueError)  # fmt: skip
 
 
-_Archive = tarfile.TarFile | zipfile.ZipFile
-
-
 @dataclass(frozen=True)
 class _Member:
-    """A file or folder of an archive; ``kind`` is "file", "folder" or what else it is."""
+    """A file or folder of an archive; ``kind`` is "file", "folder" or what else it is.
+
+    ``size`` is what the archive says: neither library writes more than that, whatever there is.
+    """
 
     name: str
     kind: str
+    size: int
     handle: tarfile.TarInfo | zipfile.ZipInfo
 
 
@@ -43,9 +43,9 @@ def unpack(archive: str | Path, folder: str | Path) -> int:
     Raises
     ------
     InputError
-        No such archive, a damaged one, one with links or devices or with names that lead out of the
-        folder, or one that grows beyond ``LARGEST`` bytes or ``MOST`` files; ``folder`` is there
-        and not empty.
+        No such archive, a damaged one, one with links, devices or sparse files or with names that
+        lead out of the folder, or one that grows beyond ``LARGEST`` bytes or ``MOST`` members;
+        ``folder`` is there and not empty.
     """
     archive, folder = Path(archive), Path(folder)
     if not archive.is_file():
@@ -56,12 +56,10 @@ def unpack(archive: str | Path, folder: str | Path) -> int:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with closing(_open(archive)) as opened:
-            members = [_checked(member, archive) for member in _members(opened)]
-            _check_names(members, archive)
+            members = _checked(_members(opened), archive)
             partial.mkdir(parents=True)
-            left = LARGEST
             for member in progress(members, label="files"):
-                left -= _extract(opened, member, partial, left)
+                opened.extract(member.handle, partial)
     except _DAMAGE as error:
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, InputError):
@@ -79,69 +77,55 @@ def unpack(archive: str | Path, folder: str | Path) -> int:
     return sum(member.kind == "file" for member in members)
 
 
-def _open(archive: Path) -> _Archive:
-    if zipfile.is_zipfile(archive):
-        return zipfile.ZipFile(archive)
-    return tarfile.open(archive)
+class _Tar(tarfile.TarFile):
+    """Lets pass what Python's filter for data does (PEP 706), with today's date, usual rights."""
+
+    @staticmethod
+    def extraction_filter(entry: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+        return tarfile.data_filter(entry, folder).replace(mode=None, mtime=time.time(), deep=False)
 
 
-def _members(opened: _Archive) -> Iterator[_Member]:
+def _open(archive: Path) -> tarfile.TarFile | zipfile.ZipFile:
+    return zipfile.ZipFile(archive) if zipfile.is_zipfile(archive) else _Tar.open(archive)
+
+
+def _members(opened: tarfile.TarFile | zipfile.ZipFile) -> Iterator[_Member]:
     if isinstance(opened, zipfile.ZipFile):
         for info in opened.infolist():
             mode = info.external_attr >> 16  # of Unix; 0 where the archive has none
             plain = stat.S_ISREG(mode) or stat.S_ISDIR(mode) or not stat.S_IFMT(mode)
             kind = ("folder" if info.is_dir() else "file") if plain else "link or device"
-            yield _Member(info.filename, kind, info)
+            yield _Member(info.filename, kind, info.file_size, info)
         return
     for entry in opened:
         kind = "file" if entry.isreg() else "folder" if entry.isdir() else "link or device"
-        yield _Member(entry.name, kind, entry)
+        if entry.issparse():  # may take more on its way to the disk than its size
+            kind = "sparse file"
+        yield _Member(entry.name, kind, max(0, entry.size), entry)
 
 
-def _checked(member: _Member, archive: Path) -> _Member:
-    path = PurePosixPath(member.name)
-    windows = PureWindowsPath(member.name)
-    leads_out = path.is_absolute() or windows.anchor or ".." in {*path.parts, *windows.parts}
-    if member.kind == "link or device" or leads_out:
-        what = "leads out of the folder" if leads_out else "is a link or device"
-        raise InputError(
-            f"{archive}: its member {member.name!r} {what}. Nothing was unpacked; do not use this "
-            "archive, or unpack it by hand."
-        )
-    return member
-
-
-def _check_names(members: list[_Member], archive: Path) -> None:
-    if len(members) > MOST:
-        raise InputError(f"{archive}: {len(members)} members, at most {MOST}. Split it.")
+def _checked(found: Iterable[_Member], archive: Path) -> list[_Member]:
+    """All members; refuses what the libraries would take or pass over in silence."""
+    members: list[_Member] = []
+    size = 0
+    for member in found:
+        path, windows = PurePosixPath(member.name), PureWindowsPath(member.name)
+        leads_out = path.is_absolute() or windows.anchor or ".." in {*path.parts, *windows.parts}
+        if member.kind not in ("file", "folder") or leads_out:
+            what = "leads out of the folder" if leads_out else f"is a {member.kind}"
+            raise InputError(
+                f"{archive}: its member {member.name!r} {what}. Nothing was unpacked; do not use "
+                "this archive, or unpack it by hand."
+            )
+        members.append(member)
+        size += member.size
+        if size > LARGEST or len(members) > MOST:
+            raise InputError(
+                f"{archive}: unpacks to more than {LARGEST} bytes or {MOST} members; the first "
+                f"beyond it is {member.name!r}. Nothing was kept; split it, or unpack it by hand."
+            )
     names = [PurePosixPath(member.name) for member in members if member.kind == "file"]
     twice = len(names) - len(set(names))
     if twice:
         raise InputError(f"{archive}: {twice} files have the name of another. Pack it anew.")
-
-
-def _extract(opened: _Archive, member: _Member, folder: Path, left: int) -> int:
-    """Write one member below ``folder``; returns its bytes, counted and not as declared."""
-    place = folder / member.name
-    if member.kind == "folder":
-        place.mkdir(parents=True, exist_ok=True)
-        return 0
-    place.parent.mkdir(parents=True, exist_ok=True)
-    is_zip = isinstance(opened, zipfile.ZipFile)
-    stream = opened.open(member.handle) if is_zip else opened.extractfile(member.handle)
-    written = 0
-    with stream, place.open("xb") as out:
-        for block in _blocks(stream):
-            written += len(block)
-            if written > left:
-                raise InputError(
-                    f"{member.name}: with it the archive unpacks to more than {LARGEST} bytes. "
-                    "Nothing was kept; split it, or unpack it by hand."
-                )
-            out.write(block)
-    return written
-
-
-def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    while block := stream.read(_BLOCK):
-        yield block
+    return members

@@ -99,6 +99,44 @@ def test_an_archive_that_grows_without_end_is_stopped(place, tmp_path, monkeypat
     assert is_untouched(tmp_path)
 
 
+def test_a_zip_that_says_less_than_it_holds_is_refused(place, tmp_path):
+    bad = pack(place / "bad.zip", {"a": bytes(2**20)})
+    content, real = bad.read_bytes(), (2**20).to_bytes(4, "little")
+    assert content.count(real) == 2  # before the file and in the list at the end
+    bad.write_bytes(content.replace(real, (16).to_bytes(4, "little")))
+    with pytest.raises(InputError, match=r"bad\.zip: cannot be unpacked"):
+        unpack(bad, tmp_path / "out")
+    assert is_untouched(tmp_path)
+
+
+def test_a_sparse_file_is_refused(place, tmp_path):
+    sparse = {"GNU.sparse.map": "0,1", "GNU.sparse.size": "1"}
+    with tarfile.open(place / "bad.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo("holes")
+        entry.size, entry.pax_headers = 1, sparse
+        archive.addfile(entry, io.BytesIO(b"x"))
+    with pytest.raises(InputError, match="'holes' is a sparse file"):
+        unpack(place / "bad.tar", tmp_path / "out")
+    assert is_untouched(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar"])
+def test_rights_are_not_taken_over(place, tmp_path, suffix):
+    if suffix == ".zip":
+        entry = zipfile.ZipInfo("tool")
+        entry.external_attr = 0o104777 << 16
+        bad = pack(place / "tools.zip", {}, [(entry, b"")])
+    else:
+        entry = tarfile.TarInfo("tool")
+        entry.mode, entry.mtime = 0o4777, 0
+        bad = pack(place / "tools.tar", {}, [entry])
+    unpack(bad, tmp_path / "out")
+    (tmp_path / "plain").write_bytes(b"")
+    tool, plain = ((tmp_path / name).stat() for name in ("out/tool", "plain"))
+    assert tool.st_mode == plain.st_mode
+    assert plain.st_mtime - tool.st_mtime < 60
+
+
 def test_a_name_that_comes_twice_is_refused(place, tmp_path):
     with pytest.warns(UserWarning, match="Duplicate"):
         twice = pack(place / "twice.zip", special=[("notes.txt", b"again")])
