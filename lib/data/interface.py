@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from operator import attrgetter
 
 import numpy as np
 import pandas as pd
@@ -86,7 +88,7 @@ class ImageCache:
     """The images used last, up to a budget in bytes. Safe to share between threads."""
 
     def __init__(self, budget: int) -> None:
-        self._images = LRUCache(budget, getsizeof=lambda image: image.nbytes)
+        self._images = LRUCache(budget, getsizeof=attrgetter("nbytes"))
         self._lock = threading.Lock()
 
     def get(self, key: object) -> np.ndarray | None:
@@ -97,12 +99,11 @@ class ImageCache:
     def put(self, key: object, image: np.ndarray) -> None:
         """Keep ``image``, from now on read-only; the ones not used for longest make room.
 
-        One that is larger than the whole budget is not kept.
+        One beyond the whole budget is not kept.
         """
         image.flags.writeable = False
-        with self._lock:
-            if image.nbytes <= self._images.maxsize:
-                self._images.setdefault(key, image)  # another thread may have read it, too
+        with self._lock, contextlib.suppress(ValueError):  # of one that is too large
+            self._images.setdefault(key, image)  # the first, where two threads read it at once
 
 
 def check_table(table: pd.DataFrame, domains: Sequence[str], origin: str) -> None:

@@ -420,3 +420,9 @@ def test_cache_keeps_what_was_used_last_within_its_budget():
     kept = {name for name in "abcd" if cache.get(name) is not None}
     assert kept == {"a", "c", "d"}
     assert cache.get("d") is images["d"]
+    cache.put("whole slide", np.zeros(301, np.uint8))
+    assert cache.get("whole slide") is None
+    assert cache.get("d") is images["d"]
+    cache.put("d", images["a"])  # a second thread was slower
+    assert cache.get("d") is images["d"]
+    assert not images["d"].flags.writeable
