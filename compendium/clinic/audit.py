@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,9 @@ from engine.progress import progress
 from engine.results import write_atomically
 from lib.data import audit
 from lib.data.appearance import UNITS, image_statistics
-from lib.data.images import SUFFIXES, decode, decode_bytes, load_stack, read_bytes
+from lib.data.images import SUFFIXES, decode, inspect, load_stack
 from lib.data.tables import NAME as LABELS
+from lib.data.tables import read_listed
 
 SHOWN = 40  # pairs that look alike, images of a domain
 
@@ -71,12 +71,7 @@ class Folder:
 
     def _listed(self) -> pd.DataFrame:
         path = self.root / LABELS
-        try:
-            rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        except (ValueError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{path}: not a table of comma-separated values ({error}). Save it as CSV in UTF-8."
-            ) from None
+        rows = read_listed(path)
         if "file" not in rows or rows.empty:
             raise InputError(f"{path}: no column 'file', or no row. List the images in it.")
         names = {name: rows.get(name, default) for name, default in
@@ -88,13 +83,11 @@ class Folder:
         try:
             if not path.resolve().is_relative_to(self.root):
                 raise InputError(f"{path}: leads outside of {self.root}. Copy it into the folder.")
-            content = read_bytes(path)
-            image, mode = decode_bytes(content, path)
+            _, facts = inspect(path)
         except InputError as error:
             # The page may be handed on: where the folder lies is nobody's business.
             return {"reason": str(error).removeprefix(f"{self.root}/")}
-        return dict(sha256=hashlib.sha256(content).hexdigest(), width=image.shape[1],
-                    height=image.shape[0], mode=mode, reason=None)  # fmt: skip
+        return {**facts, "reason": None}
 
 
 def audit_folder(root: str | Path, out: str | Path, force: bool = False) -> dict[str, pd.DataFrame]:

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
+from engine.keys import file_digest
 from engine.progress import progress
-from lib.data.images import decode, decode_bytes, read_bytes
+from lib.data.images import decode, inspect
 from lib.data.interface import COLUMNS, ImageCache, Source, check_table
 from lib.data.parameters import ImageParameters
 
@@ -89,26 +90,14 @@ class FileSource(Source):
     def fingerprint(self) -> str:
         paths = [self.root / id for id in self._entries["id"]]
         with ThreadPoolExecutor() as pool:
-            digests = list(progress(pool.map(_file_hash, paths), len(paths), "files hashed"))
+            digests = list(progress(pool.map(file_digest, paths), len(paths), "files hashed"))
         listed = self._entries.assign(sha256=digests).sort_values("id")
         return hashlib.sha256(listed.to_csv(index=False).encode()).hexdigest()
 
     def _inspect(self, id: str) -> dict[str, object]:
         try:
-            content = read_bytes(self.root / id)
-            image, mode = decode_bytes(content, self.root / id)
+            image, facts = inspect(self.root / id)
         except InputError as error:
             return {"reason": str(error)}
         self._cache.put(id, image)
-        return {
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "width": image.shape[1],
-            "height": image.shape[0],
-            "mode": mode,
-            "reason": None,
-        }
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return {**facts, "reason": None}

@@ -54,6 +54,15 @@ def decode(path: str | Path) -> np.ndarray:
     return decode_bytes(read_bytes(path), path)[0]
 
 
+def inspect(path: Path) -> tuple[np.ndarray, dict[str, object]]:
+    """An image file as `decode` reads it, and its sha256, width, height and stored mode."""
+    content = read_bytes(path)
+    image, mode = decode_bytes(content, path)
+    height, width = image.shape[:2]
+    sha256 = hashlib.sha256(content).hexdigest()
+    return image, {"sha256": sha256, "width": width, "height": height, "mode": mode}
+
+
 def read_bytes(path: str | Path) -> bytes:
     """Content of an image file of reasonable size; raises `InputError` otherwise."""
     path = Path(path)

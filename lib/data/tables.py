@@ -32,7 +32,7 @@ def table_entries(root: Path, params: ImageParameters) -> tuple[pd.DataFrame, pd
         The file or a column is missing, the source or target domain has no rows.
     """
     path = root / NAME
-    rows = _read(path)
+    rows = read_listed(path)
     needed = ["file", "domain", params.label_column, *filter(None, [params.group_column])]
     missing = [name for name in needed if name not in rows.columns]
     if missing:
@@ -63,12 +63,19 @@ def table_entries(root: Path, params: ImageParameters) -> tuple[pd.DataFrame, pd
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_listed(path: Path) -> pd.DataFrame:
+    """The rows of a ``labels.csv`` as text, what is empty as empty text.
+
+    Raises
+    ------
+    InputError
+        No such file, or it is no CSV.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file. List the images in it: file,domain,label.")
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no columns, ragged rows, other letters than UTF-8
         raise InputError(
             f"{path}: not a table of comma-separated values ({error}). Save it as CSV in UTF-8."
         ) from None
