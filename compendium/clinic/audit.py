@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -144,36 +143,9 @@ _WORDS = {
 
 
 def _page(folder: Folder, tables: dict[str, pd.DataFrame]) -> str:
-    parts = []
-    for title, table in tables.items():
-        shown = table.head(SHOWN).to_html(index=False, border=0) if len(table) else "<p>None.</p>"
-        more = f"<p>{len(table)} rows, the first {SHOWN}.</p>" if len(table) > SHOWN else ""
-        parts.append(f"<h2>{title.capitalize()}</h2><p>{_WORDS[title]}</p>{shown}{more}")
-        if title == "near duplicates":
-            parts += [_pair(folder, row.id_a, row.id_b) for row in table.head(SHOWN).itertuples()]
-    for domain, images in folder.table().groupby("domain", sort=False):
-        parts.append(f"<h2>{html.escape(str(domain))}, the first images</h2>")
-        parts += [_figure(folder, id) for id in images["id"].head(8)]
-    facts = [
-        f"{len(folder.table())} images can be read, {len(folder.excluded)} cannot",
-        f"{tables['exact duplicates']['set'].nunique()} sets of files with the same content, "
-        f"{len(tables['near duplicates'])} pairs that look alike",
-    ]
-    return page(f"Audit of {folder.root.name}", facts, "".join(parts))
-
-
-def _figure(folder: Folder, id: str) -> str:
-    return (
-        f"<figure class='one'>{_image(folder, id)}<figcaption>{html.escape(id)}</figcaption>"
-        "</figure>"
-    )
-
-
-def _pair(folder: Folder, first: str, second: str) -> str:
-    both = f"{_image(folder, first)} {_image(folder, second)}"
-    names = f"{html.escape(first)}<br>{html.escape(second)}"
-    return f"<figure>{both}<figcaption>{names}</figcaption></figure>"
-
-
-def _image(folder: Folder, id: str) -> str:
-    return f"<img src='{thumbnail(folder.root / id)}' alt='{html.escape(id)}'>"
+    images = folder.table().groupby("domain", sort=False)["id"]
+    return page(
+        "audit", title=f"Audit of {folder.root.name}", root=folder.root, tables=tables,
+        words=_WORDS, most=SHOWN, usable=len(folder.table()), thumbnail=thumbnail,
+        first={domain: ids.head(8) for domain, ids in images},
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -87,6 +88,21 @@ def test_every_image_comes_out_at_its_own_size(weights, folder, tmp_path):
     assert page.count("<figure>") == 3
     assert "not a medical device" in page
     assert "cyclegan.md, beside its weights" in page
+
+
+def test_names_of_files_labels_and_arms_are_no_part_of_the_page(tmp_path):
+    table = dict(data_kind="table", data_dir="own", label_column="label", source_domain="ED4")
+    bundle = make_bundle(framing="whole", positive_label="<u>", negative_label="no", **table)
+    save_bundle(tmp_path / "w.safetensors", replace(bundle, arm="<i>", domain="<s>"))
+    (tmp_path / "in").mkdir()
+    Image.new("L", (40, 40), 90).save(tmp_path / "in" / "<b onclick='x'>.png")
+    translate_folder(tmp_path / "w.safetensors", tmp_path / "in", tmp_path / "out")
+    page = (tmp_path / "out" / PAGE).read_text()
+    assert "<b " not in page
+    assert [tag for tag in ("<u>", "<i>", "<s>") if tag in page] == []
+    assert "Called &lt;u&gt; at a score of" in page
+    assert "from &lt;s&gt; to ED4 by" in page
+    assert 'alt="&lt;b onclick=&#39;x&#39;&gt;.png, translated"' in page
 
 
 def test_patient_data_are_dropped_unless_asked_for(weights, folder, tmp_path):

@@ -112,6 +112,18 @@ def test_the_page_begins_with_what_was_found_and_names_no_place(folder, tmp_path
     assert text.count("<figure>") == pairs  # both images of a pair in one
 
 
+def test_names_are_no_part_of_the_page(folder, tmp_path):
+    name = "<b onclick='x'>\".png"
+    (folder / "good" / "0.png").rename(folder / "good" / name)
+    (folder / "good").rename(folder / "<i>")
+    audit_folder(folder, tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text()
+    assert "<b" not in text.replace("<body>", "").replace("<br>", "")
+    assert "<i>" not in text
+    assert 'alt="&lt;i&gt;/&lt;b onclick=&#39;x&#39;&gt;&#34;.png"' in text
+    assert "<h2>&lt;i&gt;, the first images</h2>" in text
+
+
 @pytest.mark.parametrize("read", ["stack", "statistics"])
 def test_a_thousand_photographs_of_a_phone_do_not_lie_in_memory_at_once(read, folder):
     most, source = [], Folder(folder)
