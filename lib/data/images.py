@@ -191,10 +191,7 @@ def fit(image: np.ndarray, size: int, how: Literal["pad", "crop"]) -> np.ndarray
     height, width = image.shape[:2]
     picture = Image.fromarray(image)
     if how == "crop":
-        side = min(height, width)
-        left, top = (width - side) / 2, (height - side) / 2
-        square = (left, top, left + side, top + side)
-        return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, box=square))
+        return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC))
     scale = size / max(height, width)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
     shown = np.asarray(picture.resize(inner, Image.Resampling.BICUBIC))
