@@ -87,7 +87,7 @@ bench: setup  ## measure the engine beside a plain training: results/bench.json 
 test: setup  ## run the test suite and the smoke notebooks
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	  COMPENDIUM_RESULTS=$$folder COMPENDIUM_HEADLESS=1 $(PYTHON) -m pytest -n $(WORKERS) --maxprocesses 8 \
-	  --no-loadscope-reorder --nbval-lax --nbval-current-env \
+	  --no-loadscope-reorder --durations 20 --nbval-lax --nbval-current-env \
 	  --ignore tests/compendium/browser tests \
 	  $(sort $(wildcard results/reference/smoke/*.ipynb))
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from compendium.cards import DATA_CARD, write_cards
-from compendium.claims.evidence import THRESHOLDS
-from compendium.claims.report import write_claims
 from engine.manifest import write_manifest, write_metrics
 from engine.paths import results_root
+
+# Cards and claims take seconds to import: they are, where a run has something for them.
 
 
 def collect(profile: str, data: str) -> None:
     """Write ``metrics.json``, the cards, ``manifest.json`` and the claims of a run.
 
-    ``data`` is the fingerprint of the images.
+    ``data`` is the fingerprint of the images. Without a split table there are no images to speak
+    of, without frozen thresholds nothing was judged.
 
     Raises
     ------
@@ -21,9 +21,14 @@ def collect(profile: str, data: str) -> None:
     """
     folder = results_root() / profile
     write_metrics(profile)
-    split = any(folder.glob("*/tables/split.csv"))  # else there are no images to speak of
-    if split:
+    cards = []
+    if any(folder.glob("*/tables/split.csv")):
+        from compendium.cards import DATA_CARD, write_cards
+
         write_cards(folder, data)
-    write_manifest(profile, data, [DATA_CARD] if split else [])
-    if any(folder.glob(f"*/tables/{THRESHOLDS}.csv")):  # something was judged
+        cards = [DATA_CARD]
+    write_manifest(profile, data, cards)
+    if any(folder.glob("*/tables/frozen_thresholds.csv")):
+        from compendium.claims.report import write_claims
+
         write_claims(folder)

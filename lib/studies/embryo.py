@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from engine.study import Study
-from lib.data.interface import Source
-from lib.data.sources import open_source
-from lib.data.splits import split_table
 from lib.models.parameters import TranslationParameters
+
+if TYPE_CHECKING:
+    from lib.data.interface import Source
+
+# Whoever reads parameters imports this: what takes seconds to import, it imports when it is called.
 
 
 class EmbryoParameters(TranslationParameters):
@@ -26,6 +31,13 @@ class EmbryoParameters(TranslationParameters):
         return range(self.seed + 1, self.seed + self.training_seeds)
 
 
+def open_images(params: EmbryoParameters, data_root: Path) -> Source:
+    """The images that the parameters name, see `lib.data.sources.open_source`."""
+    from lib.data.sources import open_source
+
+    return open_source(params, data_root)
+
+
 def check(params: EmbryoParameters, images: Source) -> None:
     """Divide the images and build the networks once, so that nothing fails later.
 
@@ -34,9 +46,10 @@ def check(params: EmbryoParameters, images: Source) -> None:
     InputError
         Images that cannot be divided, an unknown network, or weights that cannot be had.
     """
-    split_table(images.table(), params.folds, params.holdout_shares, params.seed)
-    from lib.models.networks import check_networks  # timm takes seconds to import
+    from lib.data.splits import split_table
+    from lib.models.networks import check_networks
 
+    split_table(images.table(), params.folds, params.holdout_shares, params.seed)
     check_networks(params)
 
 
@@ -49,6 +62,6 @@ STUDY = Study(
         "05_ed3_generalization",
     ),
     parameters=EmbryoParameters,
-    open_images=open_source,
+    open_images=open_images,
     check=check,
 )
