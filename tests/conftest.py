@@ -33,7 +33,8 @@ SMALL = dict(
 
 
 # Files that take minutes, the longest first: started last, they would keep one worker waiting.
-LONGEST = ("test_workshop", "test_runs", "test_plain_processor", "test_clinic", "test_training")
+# The workshop reads what the notebooks have trained, so it is not the first.
+LONGEST = ("test_runs", "test_plain_processor", "test_workshop", "test_clinic", "test_training")
 
 
 class WholeFiles(LoadScopeScheduling):

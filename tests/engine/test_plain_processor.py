@@ -35,7 +35,7 @@ def call(*command):
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _plain():
     answer = call("-c", ASK)
     assert answer.returncode == 0, answer.stderr
@@ -43,9 +43,7 @@ def _plain():
         pytest.skip("this kind of processor cannot be told to be a plain one")
 
 
-@pytest.mark.parametrize("tests", AFFECTED, ids=lambda tests: tests.split("/")[-1])
-def test_trainings_pass_on_a_plain_processor(tests):
-    quiet = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
-    answer = call("-m", "pytest", *quiet, tests)
+def test_trainings_pass_on_a_plain_processor():
+    answer = call("-m", "pytest", "-q", "-p", "no:cacheprovider", *AFFECTED)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert " passed" in answer.stdout

@@ -260,7 +260,7 @@ def test_wrong_weights_are_refused_by_name(tmp_path):
 
 def test_weights_that_cannot_be_downloaded_are_named(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    import lib.models.classifier as module
+    import lib.models.networks as module
 
     def offline(*args, **kwargs):
         raise OSError("offline")
