@@ -62,7 +62,9 @@ def test_the_spy_sees_a_connection(call):
 
 
 def test_asking_for_weights_does_ask(call):
-    code = "from lib.models.networks import build_network; build_network('resnet18', 1, 'timm')"
+    # The client asks again and again, and waits in between.
+    code = "import time; time.sleep = lambda seconds: None\n"
+    code += "from lib.models.networks import build_network; build_network('resnet18', 1, 'timm')"
     done, asked = call("-c", code)
     assert asked
     assert "the pretrained weights cannot be had" in done.stderr

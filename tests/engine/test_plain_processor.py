@@ -21,10 +21,11 @@ print(has_library_convolutions(torch.device("cpu"), torch.bfloat16))
 """
 AFFECTED = [
     "tests/compendium/test_bench.py::test_every_measure_gives_numbers",
-    "tests/engine/test_checkpoints.py::test_a_training_that_was_stopped_ends_with_the_same_bits",
+    "tests/engine/test_checkpoints.py::test_a_training_that_was_stopped_ends_with_the_same_bits"
+    "[half_translator-steps1]",
     "tests/engine/test_fabric.py",
     "tests/lib/test_cyclegan.py",
-    "tests/lib/test_training.py::test_compiled_networks_train_as_the_plain_ones",
+    "tests/lib/test_training.py::test_compiled_networks_train_as_the_plain_ones[bf16-mixed-0.05]",
 ]
 
 
