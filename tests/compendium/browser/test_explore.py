@@ -17,7 +17,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from engine.paths import ROOT
-from lib.figures.pictures import Pictures
 from lib.notebook import Run
 from lib.phantom.embryo import grow
 from lib.phantom.optics import photograph
@@ -42,20 +41,21 @@ def keep_results():
     training = Run("03_cyclegan_texture", params)
     looks = {"raw": phone, "cyclegan": flipped, "cyclegan_texture": dark, "truth": good}
     weights = dict(cyclegan="none", cyclegan_texture="0.03")
-    training.pictures(Pictures(looks, names, note, dict(weights=weights)), "texture_weight")
+    training.pictures("texture_weight", looks, names, note, weights=weights)
     training.finish()
     evaluation = Run("04_evaluation", params)
     looks = {"raw": phone, "cyclegan_texture": dark, "oracle": good}
-    evaluation.pictures(Pictures(looks, names, note, dict(after="cyclegan_texture")), "looks")
+    evaluation.pictures("looks", looks, names, note, after="cyclegan_texture")
     facts = dict(structure="cavity", verdict=["kept", "invented"] * 2, read=[0.1] * 4, true=[0] * 4)
     triple = {"original": phone, "translated": dark, "truth": good}
-    evaluation.pictures(Pictures(triple, names, note, facts), "hallucinations")
+    evaluation.pictures("hallucinations", triple, names, note, **facts)
     score = np.linspace(0.05, 0.95, 20)
     scores = dict(id=[str(i) for i in range(20)], domain="ED1", label=np.arange(20) % 3 // 2)
-    scores |= dict(group="g", arm="raw", seed=0, fold=0, score=score)
+    scores |= dict(group=[f"g{i}" for i in range(20)], arm="raw", seed=0, fold=0, score=score)
     evaluation.predictions(pd.DataFrame(scores), "ed1")
     evaluation.table(
-        pd.DataFrame(dict(arm=["raw"], seed=[0], threshold=[0.5])), "frozen_thresholds"
+        pd.DataFrame(dict(domain=["ED1"], arm=["raw"], seed=[0], threshold=[0.5])),
+        "frozen_thresholds",
     )
     evaluation.finish()
 
