@@ -14,8 +14,6 @@ from lib.data.rephotograph import RephotographedSource
 from lib.data.tables import table_entries
 from lib.data.timelapse import timelapse_entries
 
-__all__ = ["Source", "open_source"]
-
 ENTRIES = {"folders": folder_entries, "table": table_entries, "timelapse": timelapse_entries}
 
 
