@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.fabric import has_library_convolutions
+from engine.fabric import layout_of
 from lib.models.parameters import TranslatorParameters
 
 
@@ -24,8 +24,7 @@ def fastest_layout(device: torch.device) -> torch.memory_format:
     computes them by a plain method that knows channels first only.
     """
     half = device.type == "cpu" and torch.is_autocast_enabled("cpu")
-    last = half and has_library_convolutions(device, torch.get_autocast_dtype("cpu"))
-    return torch.channels_last if last else torch.contiguous_format
+    return layout_of(device, torch.get_autocast_dtype("cpu")) if half else torch.contiguous_format
 
 
 def _convolution(inputs: int, outputs: int, stride: int, padding: str) -> nn.Conv2d:
