@@ -6,7 +6,8 @@ SNAKEMAKE_FLAGS ?=
 # Processes of the test suite.
 WORKERS ?= logical
 
-export COMPENDIUM_DATA := $(abspath $(DATA))
+# Not abspath: it takes a name with a space for two.
+export COMPENDIUM_DATA := $(if $(filter /%,$(DATA)),$(DATA),$(CURDIR)/$(DATA))
 RESULTS := $(or $(COMPENDIUM_RESULTS),results)
 # The Pythons that requirements.lock is made for, the newest first.
 SUPPORTED := 3.13 3.12 3.11
@@ -59,20 +60,20 @@ reproduce: setup  ## run all notebooks of PROFILE, write results/PROFILE
 	@echo "$(RESULTS)/$(PROFILE) is up to date"
 
 claims: setup  ## judge the published claims by results/PROFILE (seconds; trains nothing)
-	@$(PYTHON) -m compendium claims $(RESULTS)/$(PROFILE)
+	@$(PYTHON) -m compendium claims '$(RESULTS)/$(PROFILE)'
 
 claims-mutants: setup  ## spoil predictions and published figures: every time a verdict must change
-	@$(PYTHON) -m compendium mutants $(RESULTS)/$(PROFILE)
+	@$(PYTHON) -m compendium mutants '$(RESULTS)/$(PROFILE)'
 
 site: setup  ## build the pages of results/PROFILE: results/PROFILE/site/index.html
 	@$(PYTHON) -m compendium site $(PROFILE)
 
 crate: setup  ## describe results/PROFILE as an RO-Crate: ro-crate-metadata.json in it
-	@$(PYTHON) -m compendium crate $(RESULTS)/$(PROFILE)
+	@$(PYTHON) -m compendium crate '$(RESULTS)/$(PROFILE)'
 
 workshop: reproduce  ## copies of the notebooks for a class, with results of PROFILE
-	@test -d $(RESULTS)/workshop || $(PYTHON) -m compendium workshop --profile $(PROFILE)
-	@if test -t 0 && test -t 1; then $(PYTHON) -m jupyter lab $(RESULTS)/workshop/student; \
+	@test -d '$(RESULTS)/workshop' || $(PYTHON) -m compendium workshop --profile $(PROFILE)
+	@if test -t 0 && test -t 1; then $(PYTHON) -m jupyter lab '$(RESULTS)/workshop/student'; \
 	  else echo "open it: $(PYTHON) -m jupyter lab $(RESULTS)/workshop/student"; fi
 
 explore: setup  ## serve what can be moved in results/PROFILE as a page
@@ -80,7 +81,7 @@ explore: setup  ## serve what can be moved in results/PROFILE as a page
 	  --VoilaConfiguration.show_tracebacks=True notebooks/apps/explore.ipynb
 
 bench: setup  ## measure the engine beside a plain training: results/bench.json (SECTIONS=speed …)
-	@$(PYTHON) -m compendium bench --out $(RESULTS)/bench.json $(if $(SECTIONS),--only $(SECTIONS))
+	@$(PYTHON) -m compendium bench --out '$(RESULTS)/bench.json' $(if $(SECTIONS),--only $(SECTIONS))
 
 # On all cores; the notebooks read each other's results, so they run in order (tests/conftest.py),
 # in a folder of their own.
@@ -107,7 +108,7 @@ lock:  ## write requirements.lock anew from pyproject.toml
 	  --output-file requirements.lock pyproject.toml
 
 reference: reproduce  ## keep the results of PROFILE in results/reference
-	$(PYTHON) -m compendium keep $(RESULTS)/$(PROFILE) --out results/reference/$(PROFILE)
+	$(PYTHON) -m compendium keep '$(RESULTS)/$(PROFILE)' --out results/reference/$(PROFILE)
 
 clean:  ## remove all results except those in results/reference
 	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +

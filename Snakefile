@@ -48,7 +48,7 @@ for step in PLAN.steps.values():
         resources:
             notebooks=1,
         shell:
-            "{sys.executable} -m compendium notebook {params.notebook} --profile {PROFILE}"
+            "{sys.executable:q} -m compendium notebook {params.notebook} --profile {PROFILE}"
             " --key {params.key} --sources {params.sources}"
 
 
@@ -62,4 +62,4 @@ rule collect:
         data=PLAN.data,
         made_from=[step.key for step in PLAN.steps.values()],
     shell:
-        "{sys.executable} -m compendium collect --profile {PROFILE} --data {params.data}"
+        "{sys.executable:q} -m compendium collect --profile {PROFILE} --data {params.data}"

@@ -84,9 +84,11 @@ def data_card(audit: Finished, data: str) -> str:
         _groups(split, params),
         "## What they are",
         markdown_table(integrity),
-        "Widths and heights in pixels.",
+        "Widths and heights in pixels; bits: depth of the device, 0 for floats of 0 to 1.",
         "## What was left out",
         _left_out(audit.table("excluded")),
+        "In the files that are used, but not used themselves (pages, focal planes, channels):",
+        _left_out(audit.table("unused")),
         "## Duplicates",
         f"Images with an exact twin: {len(exact)}. Pairs that look alike: {len(near)}, of them "
         f"across domains: {across}. The images of a pair are in one group. File names that occur "

@@ -46,7 +46,7 @@ def results_table() -> str:
         params = load_params(ROOT / "params" / f"{profile}.yaml")
         metrics = json.loads(kept.read_text())
         for domain, arm, auc, balanced in compared_arms(metrics):
-            simulated = params.second_target_optics and domain == params.targets[1].lower()
+            simulated = params.second_target_optics and domain == params.key(params.targets[1])
             words = f"{profile}: **{'semi-synthetic' if simulated else kind}**"
             cells = [words, domain, arm_name(arm), interval_text(auc), interval_text(balanced)]
             cells += [auc["n"], auc["seeds"]]

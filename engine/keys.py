@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,25 @@ def digest(value: Any) -> str:
     """
     text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def safe_key(name: str) -> str:
+    """A name of people or places as part of a file name or of a metric's name.
+
+    Lower-case letters, digits, ``-`` and ``_``; letters lose their marks, all else becomes ``_``.
+    What no letter of ASCII is left of, as a name in another script, is told apart by its hash.
+    """
+    bare = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
+    key = re.sub(r"[^a-z0-9-]+", "_", bare.lower()).strip("_")
+    letters = [letter for letter in name if letter.isalpha()]
+    lost = [
+        letter
+        for letter in letters
+        if not re.search("[a-zA-Zß]", unicodedata.normalize("NFKD", letter))
+    ]
+    if not key or lost:
+        key = f"{key}_{hashlib.sha256(name.encode()).hexdigest()[:6]}".strip("_")
+    return key
 
 
 def file_digest(path: Path) -> str:

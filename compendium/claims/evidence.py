@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from engine.errors import InputError
+from engine.keys import safe_key
 from engine.results import PACKED, RECORD, Finished, read_table, table_digest, tables_in
 from lib.evaluation.metrics import combine_folds
 from lib.evaluation.seeds import combine_seeds, seed_difference
@@ -175,9 +176,9 @@ def evidence_of(folder: Path, notebook: str) -> Evidence:
         profile = record["parameters"]["profile"]
         params = record["parameters"]
         if params["data_kind"] == "phantom":
-            synthetic |= {params[f"{which}_domain"].lower() for which in _DOMAINS}
+            synthetic |= {safe_key(params[f"{which}_domain"]) for which in _DOMAINS}
         if params["second_target_optics"]:
-            synthetic.add(params["second_target_domain"].lower())
+            synthetic.add(safe_key(params["second_target_domain"]))
         counts |= {
             name: metric["n"] for name, metric in finished.metrics().items() if name.count(".") == 2
         }
@@ -186,13 +187,13 @@ def evidence_of(folder: Path, notebook: str) -> Evidence:
             continue
         for row in _verified(limits, place, record).itertuples():
             seed = getattr(row, "seed", record["seed"])  # one seed needs no column
-            thresholds[place.name, row.domain.lower(), row.arm, seed] = row.threshold
+            thresholds[place.name, safe_key(row.domain), row.arm, seed] = row.threshold
         for name, path in tables_in(place / "predictions").items():
             if name == "validation":  # of the fold's own model: not a judged set
                 continue
             table = _verified(path, place, record)
             for domain, part in table.groupby("domain"):
-                tables.setdefault((place.name, str(domain).lower()), []).append(part)
+                tables.setdefault((place.name, safe_key(str(domain))), []).append(part)
     rung = "stored" if folder.resolve().parent.name == "reference" else "retrained"
     predictions = {key: combine_folds(pd.concat(parts)) for key, parts in tables.items()}
     return Evidence(profile, rung, predictions, thresholds, frozenset(synthetic), counts)

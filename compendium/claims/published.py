@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from compendium.claims.book import Value, load_claims
+from engine.keys import safe_key
 from lib.evaluation.metrics import METRICS
 
 # Where Table 1 stands among the claims; a table of it is a fold.
@@ -23,7 +24,7 @@ def table_1() -> pd.DataFrame:
 
 def adaptation(domain: str) -> pd.DataFrame:
     """What the published study prints for a domain: published_as, where, and its metrics."""
-    return _tables(f"s1.{domain.lower()}.")
+    return _tables(f"s1.{safe_key(domain)}.")
 
 
 def readers() -> pd.DataFrame:

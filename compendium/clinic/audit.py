@@ -11,91 +11,102 @@ import pandas as pd
 
 from compendium.clinic.pages import page, thumbnail
 from engine.errors import InputError
-from engine.progress import progress
 from engine.results import write_atomically
 from lib.data import audit
 from lib.data.appearance import UNITS, image_statistics
-from lib.data.images import SUFFIXES, decode, inspect, load_stack
-from lib.data.tables import NAME as LABELS
-from lib.data.tables import read_listed
+from lib.data.images import decode, load_stack
+from lib.data.inspection import inspect_files
+from lib.data.lists import NAME as LABELS
+from lib.data.lists import check_near_names, read_list
+from lib.data.reading import SUFFIXES, find_images
+from lib.data.tables import check_bits
 
 SHOWN = 40  # pairs that look alike, images of a domain
 
 
 class Folder:
-    """Every image below a folder, whatever it shows; unreadable ones are kept in ``excluded``.
+    """Every image below a folder, whatever it shows.
 
-    With a ``labels.csv`` its columns file, domain, label and group are used, as far as they are
-    there; else an image's domain is the first folder on its path.
+    ``excluded`` (id, domain, reason) names files that cannot be read, are blank or of no kind of
+    image that is read; ``unused`` what else is in those that are; ``warnings`` what is to be known
+    of the whole. With a ``labels.csv`` its columns file, domain, label, group and bits are used, as
+    far as they are there; else an image's domain is the first folder on its path.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, channel: int = 0) -> None:
         self.root = Path(root).resolve()
         if not self.root.is_dir():
             raise InputError(f"{root}: no such folder. Give the folder of the images.")
-        listed = self._listed() if (self.root / LABELS).is_file() else self._found()
-        with ThreadPoolExecutor() as pool:
-            inspected = pool.map(self._inspect, listed["id"])
-            read = pd.DataFrame(list(progress(inspected, len(listed), "images checked")))
-        whole = pd.concat([listed.reset_index(drop=True), read], axis=1)
-        bad = whole["reason"].notna()
-        self.excluded = whole.loc[bad, ["id", "domain", "reason"]]
-        usable = whole[~bad].drop(columns="reason").reset_index(drop=True)
-        if usable.empty:
-            raise InputError(
-                f"{self.root}: none of {len(whole)} images can be read. "
-                f"{self.excluded['reason'].iloc[0]}"
-            )
-        self._table = usable.astype({"width": int, "height": int})
+        self._channel = channel
+        found, others = find_images(self.root)
+        others = pd.DataFrame(
+            [(name, _domain(name), reason) for name, reason in others if name != LABELS],
+            columns=["id", "domain", "reason"],
+        )
+        if (self.root / LABELS).is_file():
+            listed = self._listed()
+            forgotten = sorted({*found} - {*listed["id"]})
+            unlisted = [(name, _domain(name), f"{name}: not in {LABELS}. Add it, or take it out.")
+                        for name in forgotten]  # fmt: skip
+            others = pd.concat([others, pd.DataFrame(unlisted, columns=others.columns)])
+        else:
+            listed = self._found(found)
+        seen = inspect_files(self.root, listed, channel)
+        self.warnings, self.unused = seen.warnings, seen.unused
+        # The page may be handed on: where the folder lies is nobody's business.
+        bare = [str(reason).replace(f"{self.root}/", "") for reason in seen.excluded["reason"]]
+        self.excluded = pd.concat([seen.excluded.assign(reason=bare), others], ignore_index=True)
+        if seen.table.empty:
+            raise InputError(f"{self.root}: none of {len(listed)} images can be read. {bare[0]}")
+        self._table = seen.table
 
     def table(self) -> pd.DataFrame:
         """Image table of what can be read; ``label`` is empty where none is known."""
         return self._table
 
     def read_many(self, ids: Sequence[str]) -> list[np.ndarray]:
-        """The images as uint8 arrays."""
+        """The images as uint8 arrays, each domain at its own depth."""
+        bits = self._table.set_index("id")["bits"]
         with ThreadPoolExecutor() as pool:
-            return list(pool.map(lambda id: decode(self.root / id), ids))
+            return list(
+                pool.map(lambda id: decode(self.root / id, int(bits[id]), self._channel), ids)
+            )
 
-    def _found(self) -> pd.DataFrame:
-        paths = sorted(
-            path.relative_to(self.root).as_posix()
-            for path in self.root.rglob("*")
-            if path.suffix.lower() in SUFFIXES and path.is_file()
-        )
+    def _found(self, paths: list[str]) -> pd.DataFrame:
         if not paths:
             raise InputError(f"{self.root}: no image in it. Wanted: {', '.join(SUFFIXES)}.")
-        domains = [path.split("/")[0] if "/" in path else "images" for path in paths]
+        domains = [_domain(path) for path in paths]
         return pd.DataFrame(dict(id=paths, domain=domains, label="", group=paths))
 
     def _listed(self) -> pd.DataFrame:
         path = self.root / LABELS
-        rows = read_listed(path)
+        rows = read_list(path)
         if "file" not in rows or rows.empty:
             raise InputError(f"{path}: no column 'file', or no row. List the images in it.")
-        names = {name: rows.get(name, default) for name, default in
-                 (("domain", "images"), ("label", ""), ("group", rows["file"]))}  # fmt: skip
-        return pd.DataFrame(dict(id=rows["file"], **names))
-
-    def _inspect(self, id: str) -> dict[str, object]:
-        path = self.root / id
-        try:
-            if not path.resolve().is_relative_to(self.root):
-                raise InputError(f"{path}: leads outside of {self.root}. Copy it into the folder.")
-            _, facts = inspect(path)
-        except InputError as error:
-            # The page may be handed on: where the folder lies is nobody's business.
-            return {"reason": str(error).removeprefix(f"{self.root}/")}
-        return {**facts, "reason": None}
+        defaults = {"domain": "images", "label": "", "group": rows["file"]}
+        names = {name: rows.get(name, default) for name, default in defaults.items()}
+        for name in {*defaults} & {*rows}:
+            check_near_names(rows[name], name, path)
+        if "bits" in rows:
+            check_bits(rows["bits"], path)
+            names["bits"] = rows["bits"]
+        table = pd.DataFrame(dict(id=rows["file"], **names))
+        return table.assign(group=table["group"].where(table["group"] != "", table["id"]))
 
 
-def audit_folder(root: str | Path, out: str | Path, force: bool = False) -> dict[str, pd.DataFrame]:
+def _domain(name: str) -> str:
+    return name.split("/")[0] if "/" in name else "images"
+
+
+def audit_folder(
+    root: str | Path, out: str | Path, force: bool = False, channel: int = 0
+) -> dict[str, pd.DataFrame]:
     """Audit the images below ``root`` and write the page ``out``.
 
     Returns
     -------
-    The tables of the page by title: files, excluded, labels, repeated names, exact duplicates, near
-    duplicates, appearance.
+    The tables of the page by title: files, excluded, unused, labels, repeated names, exact
+    duplicates, near duplicates, appearance.
 
     Raises
     ------
@@ -106,7 +117,7 @@ def audit_folder(root: str | Path, out: str | Path, force: bool = False) -> dict
     out = Path(out)
     if out.exists() and not force:
         raise InputError(f"{out}: exists. Choose another --out, or --force to overwrite it.")
-    folder = Folder(root)
+    folder = Folder(root, channel)
     table = folder.table()
     small = load_stack(folder, table["id"].tolist(), 64, "grey", "pad")
     statistics = image_statistics(folder, table).groupby("domain")[list(UNITS)]
@@ -115,6 +126,7 @@ def audit_folder(root: str | Path, out: str | Path, force: bool = False) -> dict
     tables = {
         "files": audit.integrity(folder),
         "excluded": folder.excluded,
+        "unused": folder.unused,
         "labels": table.groupby(["domain", "label"])
         .size()
         .rename("images")
@@ -131,7 +143,8 @@ def audit_folder(root: str | Path, out: str | Path, force: bool = False) -> dict
 
 _WORDS = {
     "files": "What can be read, by domain, with sizes and modes.",
-    "excluded": "Files that cannot be read, and why.",
+    "excluded": "Files that are not used, and why.",
+    "unused": "What else is in the files that are used: pages, focal planes, channels.",
     "labels": "Images by domain and label.",
     "repeated names": "Whoever copies each class into one directory keeps only the survivors.",
     "exact duplicates": "Files of the same content, a set each. A conflict of labels is an error "
@@ -145,7 +158,8 @@ _WORDS = {
 def _page(folder: Folder, tables: dict[str, pd.DataFrame]) -> str:
     images = folder.table().groupby("domain", sort=False)["id"]
     return page(
-        "audit", title=f"Audit of {folder.root.name}", root=folder.root, tables=tables,
-        words=_WORDS, most=SHOWN, usable=len(folder.table()), thumbnail=thumbnail,
+        "audit", title=f"Audit of {folder.root.name}", tables=tables, words=_WORDS, most=SHOWN,
+        notes=folder.warnings, usable=len(folder.table()), thumbnail=thumbnail,
+        picture=lambda id: folder.read_many([id])[0],
         first={domain: ids.head(8) for domain, ids in images},
     )  # fmt: skip

@@ -6,17 +6,19 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+_CHANNEL = "which of several channels, from 1 (default: there must be one)"
+
 # Each command imports what it needs itself, so that --help answers at once.
 
 
 def add_audit(commands: argparse._SubParsersAction) -> None:
     """Look a folder over."""
 
-    def run(root: str, out: str, force: bool) -> None:
+    def run(root: str, out: str, force: bool, channel: int) -> None:
         from compendium.clinic.audit import audit_folder
 
-        tables = audit_folder(root, out, force)
-        for title in ("excluded", "exact duplicates", "near duplicates"):
+        tables = audit_folder(root, out, force, channel)
+        for title in ("excluded", "unused", "exact duplicates", "near duplicates"):
             print(f"{title}: {len(tables[title])}")
         print(f"written: {out}")
 
@@ -28,16 +30,19 @@ def add_audit(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("root", help="folder of images, with or without a labels.csv")
     parser.add_argument("--out", default="audit.html", help="page to write (default: audit.html)")
     parser.add_argument("--force", action="store_true", help="overwrite that page")
+    parser.add_argument("--channel", type=int, default=0, help=_CHANNEL)
     parser.set_defaults(command=run)
 
 
 def add_translate(commands: argparse._SubParsersAction) -> None:
     """Own images through a trained translator."""
 
-    def run(weights: str, images: str, out: str, force: bool, keep_exif: bool) -> None:
+    def run(
+        weights: str, images: str, out: str, force: bool, keep_exif: bool, channel: int
+    ) -> None:
         from compendium.clinic.translation import PAGE, TABLE, translate_folder
 
-        table = translate_folder(weights, images, out, force, keep_exif)
+        table = translate_folder(weights, images, out, force, keep_exif, channel)
         stopped = int((~table["passes"]).sum())
         print(f"{len(table)} images translated, {stopped} of them outside what the gate lets pass")
         print(f"written: {out}/{TABLE} and {PAGE}")
@@ -55,6 +60,7 @@ def add_translate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--keep-exif", action="store_true", help="take over EXIF, which may name the patient"
     )
+    parser.add_argument("--channel", type=int, default=0, help=_CHANNEL)
     parser.set_defaults(command=run)
 
 

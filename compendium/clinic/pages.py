@@ -7,10 +7,9 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
-
-from lib.data.images import decode
 
 _THUMBNAIL = 160  # pixels
 # Names of files, domains and labels come from others: all that is filled in is escaped.
@@ -25,9 +24,9 @@ def page(template: str, **content: Any) -> str:
     return _TEMPLATES.get_template(f"{template}.html").render(content)
 
 
-def thumbnail(path: Path) -> str:
-    """A small picture of an image file, as the address of an ``img``."""
-    picture = Image.fromarray(decode(path))
+def thumbnail(levels: np.ndarray) -> str:
+    """A small picture of an image, uint8 (H, W) or (H, W, 3), as the address of an ``img``."""
+    picture = Image.fromarray(levels)
     picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=88)

@@ -9,27 +9,32 @@ from typing import Any
 import pandas as pd
 
 from compendium.clinic.pages import page, thumbnail
+from compendium.clinic.reader import Reader
 from engine.results import write_atomically
+from lib.data.images import decode
 from lib.models.bundle import Bundle
 
 SHOWN = 120  # pairs on the page, the strange ones first
+KEPT = 40  # rows of a list on the page
 
 
 def write_page(
-    path: Path, table: pd.DataFrame, excluded: int, images: Path, out: Path, bundle: Bundle
-) -> None:
+    path: Path, table: pd.DataFrame, excluded: pd.DataFrame, out: Path,
+    bundle: Bundle, reader: Reader,
+) -> None:  # fmt: skip
     """Write the page; ``table`` is that of ``compendium.clinic.translation.translate_folder``."""
     order = table.assign(strange=~table["passes"]).sort_values(
         ["strange", "gate"], ascending=False, kind="stable"
     )
 
     def pair(row: Any) -> tuple[Any, str, str]:
-        return row, thumbnail(images / row.file), thumbnail(out / row.output)
+        return row, thumbnail(reader.levels(row)), thumbnail(decode(out / row.output))
 
     with ThreadPoolExecutor() as pool:
         pairs = list(pool.map(pair, order.head(SHOWN).itertuples()))
     text = page(
         "translated", title="Translated images", bundle=bundle, table=table, excluded=excluded,
+        depths=reader.words(table), unused=table[table["unused"] != ""], kept=KEPT,
         stopped=int((~table["passes"]).sum()), unfound=int((~table["found"]).sum()), pairs=pairs,
         most=SHOWN,
     )  # fmt: skip

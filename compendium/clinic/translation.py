@@ -14,13 +14,15 @@ import pandas as pd
 import torch
 
 from compendium.clinic.pasting import Square, encode, paste
+from compendium.clinic.reader import Reader, Reading
 from compendium.clinic.report import write_page
 from engine.errors import InputError
 from engine.keys import file_digest
 from engine.progress import progress
 from engine.results import append, write_atomically
 from lib.data.framing import Frame, crop, frames_of
-from lib.data.images import SUFFIXES, decode, fit, to_grey
+from lib.data.images import fit
+from lib.data.reading import SUFFIXES, find_images
 from lib.models.bundle import Bundle, load_bundle
 from lib.models.translation import translate
 
@@ -29,19 +31,19 @@ _BATCH = 32
 _THREADS = 2  # that read and write beside the networks
 _COLUMNS = (
     "file", "output", "width", "height", "found", "left", "top", "side", "score", "called", "gate",
-    "passes", "sha256", "output_sha256", "weights", "exif",
+    "passes", "bits", "unused", "sha256", "output_sha256", "weights", "exif",
 )  # fmt: skip
 
 
 def translate_folder(
     weights: str | Path, images: str | Path, out: str | Path, force: bool = False,
-    keep_exif: bool = False,
+    keep_exif: bool = False, channel: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
     """Translate every image below ``images`` into ``out``, each at its own size, as grey PNG.
 
     Only the field of view that the translator was trained on is replaced; the rest of the frame
     stays as it was, in luma. A run that was broken off goes on where it was. Beside the images:
-    ``translated.csv``, ``excluded.csv`` (files that cannot be read) and ``report.html``.
+    ``translated.csv``, ``excluded.csv`` (files that are not used, and why) and ``report.html``.
 
     Parameters
     ----------
@@ -50,14 +52,16 @@ def translate_folder(
         same image and weights.
     keep_exif
         Take EXIF over. It may name patient, place and time, so it is dropped otherwise.
+    channel
+        Which of several channels, from 1; 0: that of the training.
 
     Returns
     -------
     Columns file, output, width, height, found (of the embryo; True where whole images are used),
     left, top, side (the translated square, pixels), score (probability of label 1 after
     translation), called (at the frozen threshold), gate (distance from what the classifier knows),
-    passes (the gate), sha256 and output_sha256 (of both files), weights (their SHA-256), exif
-    (whether it was kept).
+    passes (the gate), bits (depth that the file was read at), unused (what else is in it), sha256
+    and output_sha256 (of both files), weights (their SHA-256), exif (whether it was kept).
 
     Raises
     ------
@@ -66,7 +70,8 @@ def translate_folder(
     """
     bundle = load_bundle(weights)
     images, out = Path(images), Path(out)
-    files = _image_files(images, out)
+    files, others = _image_files(images, out)
+    reader = Reader(bundle, images, files, channel)
     names = _output_names(files)
     made_by = dict(weights=file_digest(Path(weights)), exif=keep_exif)
     kept = _earlier(out / TABLE)
@@ -84,26 +89,26 @@ def translate_folder(
         )
     if (out / TABLE).exists():
         _write(out / TABLE, done)  # without what does not hold any more, or was cut off
-    rows, excluded = [done] if len(done) else [], []
+    rows, excluded = [done] if len(done) else [], [dict(file=f, reason=why) for f, why in others]
     batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
     with ThreadPoolExecutor(_THREADS) as pool:
         unsaved = None
         for batch, read in zip(
             progress(batches, total=len(batches), label="batches of images"),
-            _ahead(pool, images, batches),
+            _ahead(pool, reader, batches),
             strict=True,
         ):
-            fine = [(file, image) for file, image in zip(batch, read, strict=True)
-                    if isinstance(image, np.ndarray)]  # fmt: skip
-            excluded += [dict(file=file, reason=str(error))
+            fine = [image for image in read if isinstance(image, Reading)]
+            # The table may be handed on: where the folder lies is nobody's business.
+            excluded += [dict(file=file, reason=str(error).replace(f"{images}/", ""))
                          for file, error in zip(batch, read, strict=True)
-                         if not isinstance(error, np.ndarray)]  # fmt: skip
+                         if not isinstance(error, Reading)]  # fmt: skip
             if fine:
                 table, finish = _translate(bundle, fine)
-                table["output"] = [names[file] for file, _ in fine]
+                table["output"] = [names[image.file] for image in fine]
                 finished = [
-                    pool.submit(finish, number, images / file, keep_exif)
-                    for number, (file, _) in enumerate(fine)
+                    pool.submit(finish, number, images / image.file, keep_exif)
+                    for number, image in enumerate(fine)
                 ]
                 if unsaved:  # while those of this batch are pasted and encoded
                     rows.append(_save(pool, out, *unsaved))
@@ -115,30 +120,27 @@ def translate_folder(
             f"{images}: none of {len(files)} images can be read. {excluded[0]['reason']}"
         )
     result = pd.concat(rows, ignore_index=True).sort_values("file", ignore_index=True)[[*_COLUMNS]]
+    left_out = pd.DataFrame(excluded, columns=["file", "reason"]).sort_values("file")
     _write(out / TABLE, result)
-    _write(out / EXCLUDED, pd.DataFrame(excluded, columns=["file", "reason"]))
+    _write(out / EXCLUDED, left_out)
     if excluded:
         warnings.warn(f"{len(excluded)} files left out, see {out / EXCLUDED}.", stacklevel=2)
-    write_page(out / PAGE, result, len(excluded), images, out, bundle)
+    write_page(out / PAGE, result, left_out, out, bundle, reader)
     return result
 
 
-def _image_files(folder: Path, out: Path) -> list[str]:
-    """Paths of all images below ``folder``, relative to it."""
+def _image_files(folder: Path, out: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Paths of all images below ``folder``, relative to it, and of other files with a reason."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Give the folder of the images to translate.")
     if out.resolve().is_relative_to(folder.resolve()):
         raise InputError(
             f"{out}: lies in the folder of the images, and would be read as one. Choose another."
         )
-    files = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+    files, others = find_images(folder)
     if not files:
         raise InputError(f"{folder}: no image in it. Wanted: {', '.join(SUFFIXES)}.")
-    return files
+    return files, others
 
 
 def _output_names(files: Sequence[str]) -> dict[str, str]:
@@ -159,7 +161,9 @@ def _earlier(table: Path) -> pd.DataFrame | None:
         return None
     content = table.read_bytes()
     try:
-        rows = pd.read_csv(io.BytesIO(content[: content.rfind(b"\n") + 1]))
+        texts = {"file": str, "output": str, "unused": str}
+        rows = pd.read_csv(io.BytesIO(content[: content.rfind(b"\n") + 1]), dtype=texts,
+                           keep_default_na=False)  # fmt: skip
     except (ValueError, UnicodeDecodeError):
         return None
     return rows if tuple(rows.columns) == _COLUMNS else None
@@ -183,13 +187,13 @@ def _is(path: Path, sha256: str) -> bool:
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, folder: Path, batches: Sequence[Sequence[str]]
-) -> Iterator[list[np.ndarray | InputError]]:
-    """Decoded images batch by batch, the next one while this one is translated."""
+    pool: ThreadPoolExecutor, reader: Reader, batches: Sequence[Sequence[str]]
+) -> Iterator[list[Reading | InputError]]:
+    """What is read batch by batch, the next one while this one is translated."""
 
-    def read(file: str) -> np.ndarray | InputError:
+    def read(file: str) -> Reading | InputError:
         try:
-            return to_grey(decode(folder / file))
+            return reader.read(file)
         except InputError as error:
             return error
 
@@ -202,11 +206,11 @@ def _ahead(
 
 
 def _translate(
-    bundle: Bundle, images: Sequence[tuple[str, np.ndarray]]
+    bundle: Bundle, images: Sequence[Reading]
 ) -> tuple[pd.DataFrame, Callable[[int, Path, bool], tuple[bytes, str]]]:
     """Rows of the table, and what makes the PNG of image number k and the hash of its original."""
     p = bundle.params
-    greys = [image for _, image in images]
+    greys = [image.grey for image in images]
     squares, crops, found = [], [], []
     for grey, frame in zip(greys, _frames(bundle, greys), strict=True):
         if frame is None:
@@ -223,12 +227,13 @@ def _translate(
     gate, score = bundle.gate.read(stack)
     table = pd.DataFrame(
         dict(
-            file=[file for file, _ in images], output="",
+            file=[image.file for image in images], output="",
             width=[grey.shape[1] for grey in greys], height=[grey.shape[0] for grey in greys],
             found=found, left=[s.left for s in squares], top=[s.top for s in squares],
             side=[s.side for s in squares], score=score,
             called=(score >= bundle.gate.classifier.threshold).astype(int), gate=gate,
-            passes=bundle.gate.passes(gate),
+            passes=bundle.gate.passes(gate), bits=[image.bits for image in images],
+            unused=[image.unused for image in images],
         )
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 
 from compendium.notebook_pictures import digest_of, png_of
+from engine.keys import safe_key
 
 HEADING = re.compile(r"^(#{1,6}) +(.+?)\s*$", re.MULTILINE)
 
@@ -136,8 +137,11 @@ def _text(cells: list, number: int) -> str:
 def _in_words(figure: str, parameters: dict) -> str:
     """Name of a figure in words; domains as the parameters write them."""
     kinds = ("source_domain", "target_domain", "second_target_domain")
-    written = {parameters[kind].lower(): parameters[kind] for kind in kinds} | {"roc": "ROC"}
-    words = [written.get(word, word) for word in figure.split("_")]
+    for name in sorted((parameters[kind] for kind in kinds), key=len, reverse=True):
+        start, found, domain = figure.rpartition(f"_{safe_key(name)}")
+        if found and not domain:
+            return f"{_in_words(start, parameters)} {name}"
+    words = ["ROC" if word == "roc" else word for word in figure.split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 

@@ -16,6 +16,7 @@ import torch
 from sklearn.metrics import balanced_accuracy_score
 
 from engine.errors import InputError
+from engine.keys import safe_key
 from engine.results import Finished
 from lib.data.appearance import STATISTICS
 from lib.evaluation.metrics import combine_folds
@@ -83,7 +84,7 @@ def _disagreements(evaluation: Finished) -> int:
     domain, seed = record["parameters"]["target_domain"], record["seed"]
     limits = evaluation.table("frozen_thresholds").query(f"seed == {seed}")
     limit = limits.set_index("arm")["threshold"]
-    own = combine_folds(evaluation.predictions(domain.lower()).query(f"seed == {seed}"))
+    own = combine_folds(evaluation.predictions(safe_key(domain)).query(f"seed == {seed}"))
     scores = own.pivot(index="id", columns="arm", values="score")
     called = {arm: scores[arm] >= limit[arm] for arm in ("grey", "cyclegan_texture")}
     return int((called["grey"] ^ called["cyclegan_texture"]).sum())

@@ -28,11 +28,13 @@ _ROWS = 1024  # rows of the hash comparison done at once
 def integrity(source: Source) -> pd.DataFrame:
     """How many files of each domain can be used, and what they look like from outside.
 
-    Read: ``excluded`` should be 0, or explained by ``source.excluded``; mixed sizes and modes say
-    that the images of one domain were not all saved alike.
+    Read: ``excluded`` should be 0, or explained by ``source.excluded``, and ``unused`` (further
+    pages, planes, channels in files that are used) by ``source.unused``; mixed sizes, modes and
+    depths (``bits``, 0 for floats of 0 to 1) say that the images of one domain were not all saved
+    alike.
 
-    Returns one row per domain: usable, excluded, groups, width and height (smallest and largest),
-    modes.
+    Returns one row per domain: usable, excluded, unused, groups, width and height (smallest and
+    largest), modes, bits.
     """
     usable = source.table().groupby("domain", sort=False)
     rows = usable.agg(
@@ -43,9 +45,11 @@ def integrity(source: Source) -> pd.DataFrame:
         height_min=("height", "min"),
         height_max=("height", "max"),
         modes=("mode", lambda modes: ", ".join(sorted(set(modes)))),
+        bits=("bits", lambda bits: ", ".join(map(str, sorted(set(bits))))),
     )
-    excluded = source.excluded["domain"].value_counts().reindex(rows.index, fill_value=0)
-    rows.insert(1, "excluded", excluded.astype(int))
+    for place, name in enumerate(("excluded", "unused"), 1):
+        counts = getattr(source, name)["domain"].value_counts().reindex(rows.index, fill_value=0)
+        rows.insert(place, name, counts.astype(int))
     return rows.reset_index()
 
 

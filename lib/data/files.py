@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,11 @@ import pandas as pd
 from engine.errors import InputError
 from engine.keys import file_digest
 from engine.progress import progress
-from lib.data.images import decode, inspect
+from lib.data.inspection import inspect_files
 from lib.data.interface import COLUMNS, ImageCache, Source, check_table
 from lib.data.parameters import ImageParameters
+from lib.data.reading import read_bytes, read_stored
+from lib.data.stored import to_8_bit
 
 
 class FileSource(Source):
@@ -25,7 +28,8 @@ class FileSource(Source):
     Parameters
     ----------
     root : resolved folder that the ids are relative to
-    entries : DataFrame with id, domain, label, group and further columns to keep
+    entries : DataFrame with id, domain, label, group and further columns to keep; ``bits``, where
+        it is given, is the depth of the image's device
     excluded : DataFrame (id, domain, reason) of what the layout already ruled out
     """
 
@@ -39,7 +43,10 @@ class FileSource(Source):
         self.root = root
         self.excluded = excluded
         self._entries = entries
+        self._files = set(entries["id"])
+        self._channel, self._planes = params.channel, params.focal_planes
         self._table: pd.DataFrame | None = None
+        self._lock = threading.Lock()
         self._cache = ImageCache(params.memory_mb * 2**20 // 2)
         check_table(entries, entries["domain"].unique(), str(root))
         for id in entries["id"]:
@@ -52,34 +59,18 @@ class FileSource(Source):
                 raise InputError(f"{path}: no such file. Restore it or remove it from the list.")
 
     def table(self) -> pd.DataFrame:
-        if self._table is not None:
+        with self._lock:
+            if self._table is None:
+                self._table = self._inspect()
             return self._table
-        with ThreadPoolExecutor() as pool:
-            ids = self._entries["id"]
-            inspected = progress(pool.map(self._inspect, ids), len(ids), "images checked")
-            found = pd.DataFrame(list(inspected))
-        table = pd.concat([self._entries.reset_index(drop=True), found], axis=1)
-        bad = table["reason"].notna()
-        self.excluded = pd.concat(
-            [self.excluded, table.loc[bad, ["id", "domain", "reason"]]], ignore_index=True
-        )
-        if bad.any():
-            warnings.warn(
-                f"{bad.sum()} of {len(table)} images in {self.root} cannot be used and are left "
-                f"out; first: {table.loc[bad, 'reason'].iloc[0]}",
-                stacklevel=2,
-            )
-        domains = table["domain"].unique()
-        table = table[~bad].drop(columns="reason").reset_index(drop=True)
-        check_table(table, domains, str(self.root))
-        further = [name for name in table.columns if name not in COLUMNS]
-        self._table = table[COLUMNS + further].astype({"width": int, "height": int})
-        return self._table
 
     def read(self, id: str) -> np.ndarray:
         image = self._cache.get(id)
         if image is None:
-            image = decode(self.root / id)
+            file, plane = self._place(id)
+            path = self.root / file
+            stored = read_stored(read_bytes(path), path, self._channel, plane)
+            image = to_8_bit(stored, None if stored.plain else self._bits(id), path)
             self._cache.put(id, image)
         return image
 
@@ -94,10 +85,32 @@ class FileSource(Source):
         listed = self._entries.assign(sha256=digests).sort_values("id")
         return hashlib.sha256(listed.to_csv(index=False).encode()).hexdigest()
 
-    def _inspect(self, id: str) -> dict[str, object]:
-        try:
-            image, facts = inspect(self.root / id)
-        except InputError as error:
-            return {"reason": str(error)}
-        self._cache.put(id, image)
-        return {**facts, "reason": None}
+    def _inspect(self) -> pd.DataFrame:
+        found = inspect_files(
+            self.root, self._entries, self._channel, self._planes, self._cache.put
+        )
+        self.excluded = pd.concat([self.excluded, found.excluded], ignore_index=True)
+        self.unused = found.unused
+        if len(found.excluded):
+            warnings.warn(
+                f"{len(found.excluded)} of {len(self._entries)} images in {self.root} cannot be "
+                f"used and are left out; first: {found.excluded['reason'].iloc[0]}",
+                stacklevel=3,
+            )
+        for sentence in found.warnings:
+            warnings.warn(sentence, stacklevel=3)
+        check_table(found.table, self._entries["domain"].unique(), str(self.root))
+        further = [name for name in found.table.columns if name not in COLUMNS]
+        return found.table[COLUMNS + further]
+
+    def _place(self, id: str) -> tuple[str, int | None]:
+        """File of an image, and which of its focal planes it is."""
+        if id in self._files:
+            return id, None
+        file, _, plane = id.rpartition("#")
+        return file, int(plane)
+
+    def _bits(self, id: str) -> int:
+        """Depth of the image's device, known once all its images have been looked at."""
+        table = self.table()
+        return int(table.loc[table["id"] == id, "bits"].iloc[0])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from engine.errors import InputError
-from lib.data.images import SUFFIXES
 from lib.data.parameters import ImageParameters
+from lib.data.reading import SUFFIXES
 
 # ED3 was sorted by class, all others by grade of the embryo.
 GRADES = {"ED3": ("1", "2")}

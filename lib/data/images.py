@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, Protocol
 
-import imagecodecs
 import numpy as np
 import pandas as pd
-import tifffile
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from engine.errors import InputError
 from engine.progress import progress
 from lib.data.framing import crop
+from lib.data.reading import read_bytes, read_stored
+from lib.data.stored import to_8_bit
 
-MAX_PIXELS = 64_000_000  # a camera frame has fewer; more is a slide scan or an image bomb
-MAX_BYTES = 8 * MAX_PIXELS  # an uncompressed 16-bit RGBA image of that many pixels
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-
-_SMALLER = "Reduce it or cut the field of interest out of it."
 _BATCH = 16  # decoded ahead of the stack: of a camera's frames no more fit into memory
-_PNG_DEPTH = 24  # byte of a PNG that holds the bits per channel
-_BITS_PER_SAMPLE, _COMPRESSION = 258, 259  # TIFF tags
-_JPEG_IN_TIFF = (6, 7)  # values of the latter
 
 
 class Readable(Protocol):
@@ -38,131 +29,31 @@ class Readable(Protocol):
     def read_many(self, ids: Sequence[str]) -> list[np.ndarray]: ...
 
 
-def decode(path: str | Path) -> np.ndarray:
+def decode(
+    path: str | Path, bits: int | None = None, channel: int = 0, plane: int | None = None
+) -> np.ndarray:
     """Read an image file as uint8, (H, W) for grey and (H, W, 3) RGB for colour.
 
-    PNG, JPEG, BMP or TIFF (first page); 1, 8 or 16 bits; grey, RGB, palette or CMYK. Transparency
-    is laid on white, the orientation a phone notes in EXIF is applied. 16-bit images are divided
-    by the smallest depth (8, 10, 12, 14 or 16 bits) that holds their maximum, because cameras of
-    10 to 14 bits are stored in 16 without being scaled.
+    PNG, JPEG, BMP, TIFF, WebP, JPEG 2000 or DICOM; whole numbers of any depth, or floats; grey,
+    RGB, palette or CMYK. Transparency is laid on white, orientation and inverted scales are
+    applied. `docs/images.md` says what is made of which file.
+
+    Parameters
+    ----------
+    bits : depth of the device that the image is of (`lib.data.stored.UNIT` for floats of 0 to 1);
+        None: what the file declares, else the smallest of 8, 10, 12, 14 or 16 bits that holds its
+        numbers. One image is no sure sign: `lib.data.depth.device_bits` asks all of a device.
+    channel : which of several channels, from 1; 0: there must not be several
+    plane : which focal plane of a stack, from 1; None: the central one
 
     Raises
     ------
     InputError
-        Missing, empty, truncated or unreadable file; more than ``MAX_PIXELS`` pixels; 32 bits.
+        Missing, empty, truncated or unreadable file; more than ``MAX_PIXELS`` pixels; no such
+        channel or plane, or several channels and none chosen; numbers that no scale is known for,
+        or that are beyond ``bits``.
     """
-    return decode_bytes(read_bytes(path), path)[0]
-
-
-def inspect(path: Path) -> tuple[np.ndarray, dict[str, object]]:
-    """An image file as `decode` reads it, and its sha256, width, height and stored mode."""
-    content = read_bytes(path)
-    image, mode = decode_bytes(content, path)
-    height, width = image.shape[:2]
-    sha256 = hashlib.sha256(content).hexdigest()
-    return image, {"sha256": sha256, "width": width, "height": height, "mode": mode}
-
-
-def read_bytes(path: str | Path) -> bytes:
-    """Content of an image file of reasonable size; raises `InputError` otherwise."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Correct the path or restore the image.")
-    size = path.stat().st_size
-    if size == 0:
-        raise InputError(f"{path}: the file has zero bytes. Copy it again from its source.")
-    if size > MAX_BYTES:
-        raise InputError(f"{path}: {size} bytes, more than {MAX_BYTES}. {_SMALLER}")
-    return path.read_bytes()
-
-
-def decode_bytes(content: bytes, name: str | Path) -> tuple[np.ndarray, str]:
-    """Decode the content of an image file; ``name`` stands in the errors.
-
-    Returns the image as `decode` does, and its stored mode (Pillow's name, ``RGB;16`` for 16-bit
-    colour).
-    """
-    try:
-        return _decode(content, name)
-    except InputError:
-        raise
-    except UnidentifiedImageError:
-        raise InputError(f"{name}: not a PNG, JPEG, BMP or TIFF image. Export it as PNG.") from None
-    except Image.DecompressionBombError:
-        raise InputError(f"{name}: more than {MAX_PIXELS} pixels. {_SMALLER}") from None
-    except Exception as error:  # what a decoder raises depends on where the damage is
-        raise InputError(
-            f"{name}: cannot be decoded ({error}); it is damaged or incomplete. "
-            "Copy it again from its source or export it as PNG."
-        ) from error
-
-
-def _decode(content: bytes, name: str | Path) -> tuple[np.ndarray, str]:
-    with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "BMP", "TIFF")) as image:
-        _check_size(image.size, name)
-        mode = image.mode
-        if mode in ("I", "F") or mode.startswith("I;32"):
-            raise InputError(f"{name}: 32 bits per pixel. Save it with 8 or 16 bits.")
-        if mode.startswith("I;16"):
-            return _to_8_bit(np.asarray(image)), mode
-        if image.format == "PNG" and content[_PNG_DEPTH] == 16:
-            # Pillow would keep the upper 8 bits only.
-            return _flatten(_to_8_bit(imagecodecs.png_decode(content))), f"{mode};16"
-        if image.format == "TIFF":
-            deep = max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))) == 16
-            if deep or image.tag_v2.get(_COMPRESSION) in _JPEG_IN_TIFF:
-                # Pillow fails on the JPEG strips that slide scanners write.
-                pixels = _decode_tiff(content, name)
-                return pixels, f"{mode};16" if deep else mode
-        return _pillow_to_array(image), mode
-
-
-def _decode_tiff(content: bytes, name: str | Path) -> np.ndarray:
-    with tifffile.TiffFile(io.BytesIO(content)) as tiff:
-        page = tiff.pages[0]
-        if page.ndim > 3 or page.samplesperpixel > 4 or page.dtype not in (np.uint8, np.uint16):
-            raise InputError(
-                f"{name}: pixels of type {page.dtype} in shape {page.shape}. Save it as grey or "
-                "RGB with 8 or 16 bits."
-            )
-        pixels = page.asarray()
-        if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
-            pixels = np.moveaxis(pixels, 0, -1)
-    return _flatten(_to_8_bit(pixels) if pixels.dtype == np.uint16 else pixels)
-
-
-def _pillow_to_array(image: Image.Image) -> np.ndarray:
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        return _flatten(np.asarray(image.convert("RGBA")))
-    grey = image.mode in ("1", "L")
-    return np.asarray(image.convert("L" if grey else "RGB"))
-
-
-def _flatten(pixels: np.ndarray) -> np.ndarray:
-    """Lay grey+alpha or RGBA on white; drop the channel axis of grey."""
-    if pixels.ndim == 2:
-        return pixels
-    channels = pixels.shape[2]
-    if channels in (2, 4):
-        alpha = pixels[..., -1:].astype(np.float32) / 255
-        mixed = pixels[..., :-1] * alpha + 255 * (1 - alpha)
-        pixels = np.rint(mixed).astype(np.uint8)
-    return pixels[..., 0] if channels < 3 else np.ascontiguousarray(pixels[..., :3])
-
-
-def _to_8_bit(pixels: np.ndarray) -> np.ndarray:
-    highest = int(pixels.max())
-    depth = next(bits for bits in (8, 10, 12, 14, 16) if highest < 2**bits)
-    return np.rint(pixels * np.float32(255 / (2**depth - 1))).astype(np.uint8)
-
-
-def _check_size(size: tuple[int, int], name: str | Path) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise InputError(
-            f"{name}: {width} x {height} pixels, more than {MAX_PIXELS} pixels. {_SMALLER}"
-        )
+    return to_8_bit(read_stored(read_bytes(path), path, channel, plane), bits, path)
 
 
 def to_grey(image: np.ndarray) -> np.ndarray:

@@ -15,19 +15,22 @@ from cachetools import LRUCache
 from engine.errors import InputError
 
 STRUCTURES = ("cavity", "icm")  # what carries the diagnosis of a blastocyst
-COLUMNS = ["id", "domain", "label", "group", "sha256", "width", "height", "mode"]
+COLUMNS = ["id", "domain", "label", "group", "sha256", "width", "height", "mode", "bits"]
+NOTHING = pd.DataFrame(columns=["id", "domain", "reason"])
 
 
 class Source(ABC):
     """Images with what is known of them.
 
-    ``excluded`` (id, domain, reason) counts what was found but cannot be used; it is complete once
+    ``excluded`` (id, domain, reason) counts what was found but cannot be used, ``unused`` (the same
+    columns) what else is in the files that are used, as other focal planes; both are complete once
     `table` has been called. ``truth_domains`` are the domains whose images can also be had through
     the device of the source domain (see `through`): the oracle. ``has_structures``: whether truth
     masks can be had (see `structures`).
     """
 
     excluded: pd.DataFrame
+    unused: pd.DataFrame = NOTHING
     truth_domains: tuple[str, ...] = ()
     has_structures: bool = False
 

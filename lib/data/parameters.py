@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from engine.keys import safe_key
 from engine.parameters import Parameters
 
 
@@ -19,7 +20,8 @@ class ImageParameters(Parameters):
     group_column: str = ""  # empty: every image is its own group
     positive_label: str = "1"
     negative_label: str = "0"
-    focal_planes: int = Field(3, ge=1, le=7)
+    focal_planes: int = Field(3, ge=1, le=7)  # of a stack, around its middle
+    channel: int = Field(0, ge=0, le=64)  # of several, from 1; 0: there must be one
     frames_per_embryo: int = Field(8, ge=1, le=1000)
     source_domain: str = "ED4"
     target_domain: str = "ED1"
@@ -60,6 +62,10 @@ class ImageParameters(Parameters):
             shares[self.second_target_domain] = self.holdout_share
         return {self.source_domain: self.holdout_share, **shares}
 
+    def key(self, domain: str) -> str:
+        """``domain`` as it stands in names of files and metrics."""
+        return safe_key(domain)
+
     @property
     def targets(self) -> tuple[str, str]:
         """Both target domains."""
@@ -70,6 +76,11 @@ class ImageParameters(Parameters):
         domains = [self.source_domain, self.target_domain, self.second_target_domain]
         if len(set(domains)) < 3:
             raise ValueError(f"source, target and second target must differ, got {domains}")
+        if len({safe_key(domain) for domain in domains}) < 3:
+            raise ValueError(
+                f"source, target and second target differ in signs only, got {domains}: names of "
+                "files and metrics would be the same"
+            )
         if self.image_size % 4:
             raise ValueError(f"image_size must be a multiple of 4, got {self.image_size}")
         if self.data_kind != "phantom" and not self.data_dir:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
-from lib.data.interface import COLUMNS, STRUCTURES, ImageCache, Source, check_table
+from lib.data.interface import COLUMNS, NOTHING, STRUCTURES, ImageCache, Source, check_table
 from lib.data.parameters import ImageParameters
 from lib.phantom.embryo import grow
 from lib.phantom.optics import DEVICES, Photographs, photograph
@@ -34,7 +34,7 @@ class PhantomSource(Source):
         counts = (params.source_count, params.target_count, params.second_target_count)
         for domain in domains:
             _check_device(domain)
-        self.excluded = pd.DataFrame(columns=["id", "domain", "reason"])
+        self.excluded = NOTHING
         self.truth_domains = domains
         self.has_structures = True
         self._params = params
@@ -68,6 +68,7 @@ class PhantomSource(Source):
         table["width"] = width
         table["height"] = (width * table["domain"].map(aspects)).round().astype(int)
         table["mode"] = "RGB"
+        table["bits"] = 8
         check_table(table, self.truth_domains, "phantoms")
         return table[COLUMNS]
 

@@ -35,6 +35,10 @@ class RephotographedSource(Source):
     def excluded(self) -> pd.DataFrame:
         return self._inner.excluded
 
+    @property
+    def unused(self) -> pd.DataFrame:
+        return self._inner.unused
+
     def table(self) -> pd.DataFrame:
         table = self._inner.table()
         if (table["domain"] == self._copy).any():
@@ -49,6 +53,7 @@ class RephotographedSource(Source):
         origins = copies["sha256"] + self._optics + copies["id"]
         copies["sha256"] = [hashlib.sha256(origin.encode()).hexdigest() for origin in origins]
         copies["mode"] = "RGB"
+        copies["bits"] = 8
         both = pd.concat([table, copies], ignore_index=True)
         check_table(both, [self._copy], f"{self._copy}, photographed from {self._original}")
         return both

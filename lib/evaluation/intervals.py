@@ -16,7 +16,7 @@ def mean_interval(values: np.ndarray) -> dict[str, float]:
     if len(values) == 0:
         return dict(value=np.nan, low=np.nan, high=np.nan, n=0)
     low = high = float(values.mean())
-    if len(values) > 1 and values.std() > 0:
+    if not np.allclose(values, values[0], rtol=1e-12, atol=0):  # equal ones may spread by rounding
         limits = bootstrap(
             (values,), np.mean, n_resamples=2000, rng=np.random.default_rng(0)
         ).confidence_interval

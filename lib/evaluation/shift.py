@@ -64,7 +64,8 @@ def calibration_table(
 
     Returns
     -------
-    Columns method, brier, low, high (95 % BCa over images), ece, n; means over the folds.
+    Columns method, brier, low, high (95 % BCa over images), ece, n; means over the folds. Folds
+    with a slope of 0 have lost their logits and count for Platt only.
     """
     fold = predictions["fold"].to_numpy()
     slope, offset, temperature = (
@@ -72,20 +73,20 @@ def calibration_table(
         for name in ("slope", "offset", "temperature")
     )
     platt = logits_of(predictions["score"])
-    raw = (platt - offset) / slope
-    label = predictions["label"].to_numpy()
+    raw = np.divide(platt - offset, slope, out=np.full(len(slope), np.nan), where=slope != 0)
     rows = []
     for method, logits in (("none", raw), ("temperature", raw / temperature), ("Platt", platt)):
-        score = 1 / (1 + np.exp(-logits))
-        table = predictions.assign(score=score, error=(score - label) ** 2)
+        table = predictions.assign(score=1 / (1 + np.exp(-logits))).dropna(subset="score")
+        table["error"] = (table["score"] - table["label"]) ** 2
         by_image = mean_interval(table.groupby("id")["error"].mean().to_numpy())
+        brier = brier_score_loss(table["label"], table["score"]) if len(table) else np.nan
         errors = [
             expected_calibration_error(part["label"], part["score"])
             for _, part in table.groupby("fold")
         ]
         rows.append(
-            dict(method=method, brier=float(brier_score_loss(label, score)),
-                 low=by_image["low"], high=by_image["high"], ece=float(np.mean(errors)),
+            dict(method=method, brier=brier, low=by_image["low"],
+                 high=by_image["high"], ece=float(np.mean(errors)) if errors else np.nan,
                  n=by_image["n"])
         )  # fmt: skip
     return pd.DataFrame(rows)

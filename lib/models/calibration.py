@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,13 +54,31 @@ class Calibration:
 
 
 def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Fit Platt scaling (Platt 1999) and choose the threshold on validation logits (N,)."""
-    fit = LogisticRegression(C=1e4).fit(logits[:, None], labels)
-    slope, offset = float(fit.coef_[0, 0]), float(fit.intercept_[0])
+    """Fit Platt scaling (Platt 1999) and choose the threshold on validation logits (N,).
+
+    Logits near one another leave the solver where it began, at a slope of 0; they are fitted again
+    in units of their spread. Logits that are all the same keep the slope 0, with a warning.
+    """
+    slope, offset = _platt(logits, labels)
+    spread = float(np.std(logits))
+    if slope == 0 and spread > 0:
+        slope, offset = _platt((logits - logits.mean()) / spread, labels)
+        slope, offset = slope / spread, offset - slope * float(logits.mean()) / spread
+    if slope == 0:
+        warnings.warn(
+            f"The {len(logits)} validation logits carry nothing (slope 0): every image gets the "
+            "same probability. Train longer, or look at the images.",
+            stacklevel=2,
+        )
     scores = slope * logits + offset
     threshold = choose_threshold(labels, scores)
     called = float(np.mean(scores >= threshold))
     return Calibration(slope, offset, threshold, called, fit_temperature(logits, labels))
+
+
+def _platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    fit = LogisticRegression(C=1e4).fit(logits[:, None], labels)
+    return float(fit.coef_[0, 0]), float(fit.intercept_[0])
 
 
 def match_called(calibration: Calibration, logits: np.ndarray) -> Calibration:

@@ -17,7 +17,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from engine.errors import InputError
-from lib.data.images import decode, decode_bytes, fit, load_stack, to_grey, to_rgb
+from lib.data.images import decode, fit, load_stack, to_grey, to_rgb
+from lib.data.reading import read_stored
+from lib.data.stored import to_8_bit
 
 FAST = settings(
     max_examples=40,
@@ -31,6 +33,12 @@ def _scene(height=40, width=60) -> np.ndarray:
     """Smooth RGB test image in which every channel differs."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x * 4, y * 6, 255 - x * 2 - y], -1).astype(np.uint8)
+
+
+def decode_bytes(content: bytes, name: str):
+    """The picture and its mode."""
+    stored = read_stored(content, name)
+    return to_8_bit(stored, None, name), stored.mode
 
 
 def _encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -128,10 +136,18 @@ def test_orientation_noted_by_a_phone_is_applied():
     assert np.array_equal(decode_bytes(content, "x")[0], np.rot90(scene, -1))
 
 
-def test_float_tiff_is_refused():
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ([-0.5, 0.7], "signed numbers from -0.5 to 0.7"),
+        ([0.5, 700.5], "from 0.5 to 700.5, neither of 0 to 1 nor whole"),
+        ([0.5, np.nan], "infinite or missing"),
+    ],
+)
+def test_floats_without_a_scale_are_refused(numbers, words):
     tiff = io.BytesIO()
-    tifffile.imwrite(tiff, np.zeros((8, 8), np.float32))
-    with pytest.raises(InputError, match="8 or 16 bits"):
+    tifffile.imwrite(tiff, np.tile(np.float32(numbers), (8, 8)))
+    with pytest.raises(InputError, match=words):
         decode_bytes(tiff.getvalue(), "x.tif")
 
 

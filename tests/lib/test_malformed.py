@@ -17,7 +17,8 @@ from engine.errors import InputError
 from engine.parameters import load_params
 from engine.paths import ROOT
 from engine.store import write_tensors
-from lib.data.images import decode_bytes
+from lib.data.reading import read_stored
+from lib.data.stored import to_8_bit
 from lib.data.tables import table_entries
 from lib.models.bundle import load_bundle
 from lib.studies.embryo import EmbryoParameters
@@ -92,8 +93,11 @@ FILES = image_files()
 @FUZZ
 @given(seed=SEEDS)
 def test_damaged_images(name, seed):
-    read = refused(decode_bytes, damaged(FILES[name], seed), "x.png", name="x.png")
-    assert read is None or read[0].dtype == np.uint8
+    def decoded(content, path):
+        return to_8_bit(read_stored(content, path), None, path)
+
+    read = refused(decoded, damaged(FILES[name], seed), "x.png", name="x.png")
+    assert read is None or read.dtype == np.uint8
 
 
 @FUZZ

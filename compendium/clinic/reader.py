@@ -1,0 +1,95 @@
+"""A device's images read at the depth that its translator was trained on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from engine.errors import InputError
+from lib.data.images import to_grey
+from lib.data.inspection import blank, inspect_files, structure
+from lib.data.reading import read_bytes, read_stored
+from lib.data.stored import depth_name, to_8_bit
+from lib.models.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Luma of a file, uint8 (H, W), the depth it was read at, and what else the file holds."""
+
+    file: str
+    grey: np.ndarray
+    bits: int
+    unused: str
+
+
+class Reader:
+    """Reads the files below ``folder`` as the images of one device.
+
+    A file that does not declare its depth has that of the translator's training images. Where they
+    were all of 8 bits, so that nothing is known of deeper ones, all files of the folder decide.
+    """
+
+    def __init__(self, bundle: Bundle, folder: Path, files: Sequence[str], channel: int) -> None:
+        self._folder = folder.resolve()
+        self._named = folder
+        self._files = files
+        self._channel = channel or bundle.params.channel
+        self._trained = [int(bits) for bits in bundle.facts.get("bits", ())]
+        self._estimated: pd.Series | None = None
+        self._lock = threading.Lock()
+
+    def read(self, file: str) -> Reading:
+        """One file.
+
+        Raises
+        ------
+        InputError
+            It cannot be read, is blank, or does not fit the depth.
+        """
+        path = self._named / file
+        stored = read_stored(read_bytes(path), path, self._channel)
+        bits = 8 if stored.plain else stored.bits
+        if bits is None:
+            deep = [bits for bits in self._trained if bits != 8]
+            bits = deep[0] if len(deep) == 1 else self._estimate(file)
+        grey = to_grey(to_8_bit(stored, bits, path))
+        words = blank(structure(grey), 1.0)
+        if words:
+            raise InputError(f"{path}: {words}")
+        return Reading(file, grey, bits, "; ".join(stored.unused))
+
+    def levels(self, row: tuple) -> np.ndarray:
+        """The picture of a row of the table, uint8, at the depth it was read at."""
+        path = self._named / row.file
+        return to_8_bit(read_stored(read_bytes(path), path, self._channel), int(row.bits), path)
+
+    def words(self, table: pd.DataFrame) -> list[str]:
+        """What is to be said of the depths of a table, a sentence each."""
+        found = sorted(int(bits) for bits in table["bits"].unique())
+        sentences = [f"Read as {', '.join(depth_name(bits) for bits in found)}."]
+        trained = ", ".join(depth_name(bits) for bits in self._trained)
+        strange = [bits for bits in found if self._trained and bits not in self._trained]
+        if strange:
+            names = ", ".join(depth_name(bits) for bits in strange)
+            sentences.append(
+                f"The translator was trained on images of {trained}; none was of {names}. Compare "
+                "the brightness of the pictures below."
+            )
+        if self._estimated is not None:
+            sentences.append("No file says its depth: it was estimated from all of them.")
+        return sentences
+
+    def _estimate(self, file: str) -> int | None:
+        """Depth of a file by all of the folder; None leaves the file to its own error."""
+        with self._lock:
+            if self._estimated is None:
+                entries = pd.DataFrame(dict(id=list(self._files), domain="the folder"))
+                found = inspect_files(self._folder, entries, self._channel)
+                self._estimated = found.table.set_index("id")["bits"]
+        return self._estimated.get(file)

@@ -1,0 +1,72 @@
+"""The depth of a device: one scale of brightness for all images of a domain."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lib.data.stored import UNIT, depth_for, depth_name, white_of
+
+ODD = 0.05  # most of a domain's images that may be of another device
+_JUMP = 4  # bits from which on a rare deeper image is another device, not a bright one
+
+
+def device_bits(facts: pd.DataFrame) -> tuple[pd.Series, dict[object, str]]:
+    """The depth of every image, by what its file declares and what its domain shows.
+
+    Cameras of 10 to 14 bits store 16 and mostly do not say so, and the peak of one image says
+    little: a short exposure of 12 bits looks like a long one of 10. So all undeclared images of a
+    domain share one depth: the one that some of them declare, if they agree, else the smallest that
+    holds all peaks. Where at most `ODD` of them need `_JUMP` bits or more beyond the rest, those
+    are of another device and do not fit.
+
+    Parameters
+    ----------
+    facts : columns domain, declared (bits, NaN where the file says nothing), peak, dtype, inverted
+
+    Returns
+    -------
+    bits : int Series by the index of ``facts``
+    odd : index to what is to be said of an image that does not fit
+    """
+    bits = facts["declared"].copy()
+    floating = facts["dtype"].map(lambda name: np.dtype(name).kind == "f")
+    for (domain, _), rows in facts[bits.isna()].groupby(["domain", floating], sort=False):
+        own = facts[(facts["domain"] == domain) & (facts["declared"] > 8)]
+        said = own["declared"].unique()
+        agreed = len(said) == 1 and rows["dtype"].isin(own["dtype"]).all()
+        bits[rows.index] = int(said[0]) if agreed else estimate(rows)
+    bits = bits.astype(int)
+    white = bits.map(white_of)
+    odd = {
+        row.Index: (
+            f"its brightest number is {row.peak:g}, more than the {white[row.Index]} of "
+            f"{depth_name(bits[row.Index])}, the depth of {row.domain}. Put images of another "
+            "device into a domain of their own, or write the depth into column bits of labels.csv."
+        )
+        for row in facts[facts["peak"] > white].itertuples()
+    }
+    return bits, odd
+
+
+def estimate(rows: pd.DataFrame) -> int:
+    """Depth that all images of ``rows`` (peak, dtype, inverted) share, but for odd ones."""
+    need = rows.apply(
+        lambda row: depth_for(row["peak"], np.dtype(row["dtype"]), row["inverted"]), axis=1
+    )
+    highest = int(need.max())
+    most = need.sort_values().iloc[max(0, int(np.ceil(len(need) * (1 - ODD))) - 1)]
+    if most != highest and highest - most >= _JUMP and UNIT not in (most, highest):
+        return int(most)
+    return highest
+
+
+def mixed(table: pd.DataFrame) -> list[str]:
+    """A sentence for every domain of an image table whose images are not all of one depth."""
+    found = []
+    for domain, bits in table.groupby("domain", sort=False)["bits"]:
+        counts = bits.value_counts().sort_index()
+        if len(counts) > 1:
+            parts = [f"{count} of {depth_name(bits)}" for bits, count in counts.items()]
+            found.append(f"{domain} holds images of several depths: {', '.join(parts)}.")
+    return found

@@ -1,0 +1,156 @@
+"""An image as its file stores it: the device's own numbers, before any scale is put on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.errors import InputError
+
+UNIT = 0  # bits of floats whose white is 1
+DEPTHS = (8, 10, 12, 14, 16, 24, 32)  # bits of cameras, and of files that hold whole numbers
+_SIGNED = 15  # bits left in 16 when one is the sign
+_INVERTED = 12  # most bits that a scale which counts from white is guessed to have
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One picture of a file.
+
+    Attributes
+    ----------
+    pixels : (H, W) for grey, (H, W, 3) for RGB; unsigned, signed or floating numbers
+    mode : what the file says of them: ``L``, ``RGB;16``, ``MONOCHROME1;12``
+    bits : depth that the file declares, `UNIT` for none, None where it says nothing
+    inverted : whether 0 is white
+    alpha : (H, W) opacity, ``opaque`` where nothing shines through
+    opaque : largest number of ``alpha``
+    unused : what else the file holds, a phrase each
+    plane, planes : which focal plane this is, from 1, and how many there are
+    """
+
+    pixels: np.ndarray
+    mode: str
+    bits: int | None = None
+    inverted: bool = False
+    alpha: np.ndarray | None = None
+    opaque: float = 255.0
+    unused: tuple[str, ...] = ()
+    plane: int = 1
+    planes: int = 1
+
+    @property
+    def plain(self) -> bool:
+        """Whether these are 8-bit levels already."""
+        return self.pixels.dtype == np.uint8 and self.bits in (None, 8)
+
+
+def check_numbers(stored: Stored, name: object) -> None:
+    """Refuse numbers that no scale of brightness is known for.
+
+    Raises
+    ------
+    InputError
+        Negative, infinite or missing numbers, or fractions beyond 1.
+    """
+    pixels = stored.pixels
+    if stored.plain or pixels.dtype.kind in "ub":
+        return
+    low, high = pixels.min(), pixels.max()
+    if not np.isfinite([low, high]).all():
+        raise InputError(
+            f"{name}: {pixels.dtype} numbers, some of them infinite or missing (NaN). Replace "
+            "them and save it with 8 or 16 bits."
+        )
+    if low < 0:
+        raise InputError(
+            f"{name}: signed numbers from {low:g} to {high:g} ({pixels.dtype}), and nothing says "
+            "which of them is black. Save it unsigned, with 8 or 16 bits."
+        )
+    if high > 1 and not is_whole(pixels):
+        raise InputError(
+            f"{name}: {pixels.dtype} numbers from {low:g} to {high:g}, neither of 0 to 1 nor whole:"
+            " nothing says which of them is white. Save it with 8 or 16 bits."
+        )
+
+
+def is_whole(pixels: np.ndarray) -> bool:
+    """Whether all numbers are integers."""
+    return pixels.dtype.kind in "uib" or bool((pixels == np.rint(pixels)).all())
+
+
+def white_of(bits: int) -> int:
+    """The number that stands for white at a depth."""
+    return 1 if bits == UNIT else 2**bits - 1
+
+
+def depth_for(peak: float, dtype: np.dtype, inverted: bool = False) -> int:
+    """The smallest depth that holds ``peak``, the highest number of one or of many images.
+
+    Cameras of 10 to 14 bits store 16 without scaling. Where 0 is white, all numbers of a bright
+    picture are small, so only a peak of 12 bits or less counts as a sign of such a camera.
+    """
+    if dtype.kind == "f" and peak <= 1:
+        return UNIT
+    most = dtype.itemsize * 8 - (dtype.kind == "i") if dtype.kind in "ui" else DEPTHS[-1]
+    known = [bits for bits in (*DEPTHS, _SIGNED) if bits <= most] + [most]
+    if inverted and peak >= 2**_INVERTED:
+        return most
+    return min(bits for bits in known if peak < 2**bits)
+
+
+def to_8_bit(stored: Stored, bits: int | None, name: object) -> np.ndarray:
+    """The picture as uint8 (H, W) or (H, W, 3), transparency laid on white.
+
+    Parameters
+    ----------
+    bits : depth of the device; None: what the file declares, else what its own numbers need
+
+    Raises
+    ------
+    InputError
+        No scale is known (`check_numbers`), or a number is beyond the depth.
+    """
+    pixels = stored.pixels
+    if stored.plain:
+        return _flatten(255 - pixels if stored.inverted else pixels, stored)
+    check_numbers(stored, name)
+    peak = pixels.max()
+    if bits is None:
+        bits = stored.bits
+    if bits is None:
+        bits = depth_for(peak, pixels.dtype, stored.inverted)
+    white = white_of(bits)
+    if peak > white:
+        raise InputError(
+            f"{name}: its brightest number is {peak:g}, more than the {white} of "
+            f"{depth_name(bits)}, the depth of its device. Put images of another device into a "
+            "domain of their own, or correct the depth (column bits of labels.csv)."
+        )
+    # More than 24 bits do not fit a float32.
+    scale = (np.float64 if white > 2**24 or pixels.itemsize > 4 else np.float32)(255 / white)
+    if stored.inverted:
+        pixels = white - pixels
+    return _flatten(np.rint(pixels * scale).astype(np.uint8), stored)
+
+
+def depth_name(bits: int) -> str:
+    """``12 bits``, or that they are floats of 0 to 1."""
+    return "floats of 0 to 1" if bits == UNIT else f"{bits} bits"
+
+
+def _flatten(levels: np.ndarray, stored: Stored) -> np.ndarray:
+    if stored.alpha is None:
+        return np.ascontiguousarray(levels)
+    alpha = stored.alpha.astype(np.float32) / np.float32(stored.opaque)
+    if levels.ndim == 3:
+        alpha = alpha[..., None]
+    return np.rint(levels * alpha + 255 * (1 - alpha)).astype(np.uint8)
+
+
+def without_empty_alpha(alpha: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """``alpha``, or None and a word where it is 0 everywhere: nobody filled it in."""
+    if alpha.any():
+        return alpha, ()
+    return None, ("an alpha channel that is 0 everywhere and was taken as never filled in",)

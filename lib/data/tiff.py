@@ -1,0 +1,291 @@
+"""TIFF of every kind, through tifffile: which page is meant, how deep it is, which way it lies."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image
+from tifffile import (
+    COMPRESSION,
+    EXTRASAMPLE,
+    PHOTOMETRIC,
+    PLANARCONFIG,
+    TiffFile,
+    TiffFrame,
+    TiffPage,
+    TiffPageSeries,
+)
+
+from engine.errors import InputError
+from lib.data.stored import Stored, without_empty_alpha
+
+_CHANNELS = "CEH"  # axes of tifffile: channel, wavelength, lifetime
+_WORDS = {"Z": "focal planes", "T": "time points", "I": "pages", "Q": "pages", "P": "positions"}
+_MAX_SAMPLE_VALUE, _ORIENTATION = 281, 274
+_BASE = {PHOTOMETRIC.RGB: 3, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.SEPARATED: 4,
+         PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.PALETTE: 1}  # fmt: skip
+_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
+_BITS = re.compile(r'\bSignificantBits="(\d+)"')
+# Orientation of TIFF 6.0: how the stored rows and columns are turned to be looked at.
+_TURN: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+def read_tiff(
+    content: bytes,
+    name: object,
+    check_size: Callable[[int, int, int], None],
+    channel: int = 0,
+    plane: int | None = None,
+) -> Stored:
+    """One picture of a TIFF file.
+
+    Parameters
+    ----------
+    check_size : refuses a width, a height and bytes of a pixel before anything is decoded
+    channel : which of several channels, from 1; 0: there must not be several
+    plane : which focal plane, from 1; None: the central one
+
+    Raises
+    ------
+    InputError
+        Several channels and none chosen, a kind of colour that is not known, a choice that is not
+        there. What tifffile raises of damaged files passes through.
+    """
+    # A set of OME files names its siblings: this file's own pages are meant.
+    with TiffFile(io.BytesIO(content), _multifile=False) as tiff:
+        if not tiff.pages:
+            raise InputError(f"{name}: a TIFF without a page. Export it again, as PNG.")
+        series = tiff.series[0]
+        others = [s for s in tiff.series[1:] if s.size]
+        chosen, unused, planes, place = _choose(series, name, channel, plane)
+        page = series.keyframe
+        alone = _page_at(series, place)
+        decoded = series.shape if alone is None else page.shape
+        area = max(1, page.imagewidth * page.imagelength)
+        check_size(
+            page.imagewidth, page.imagelength, math.prod(decoded) * page.dtype.itemsize // area
+        )
+        pixels = _cut(series, place) if alone is None else alone.asarray()
+        if others:
+            unused.append(f"{len(others)} other images in the file, of other sizes or kinds")
+        return _meaning(
+            page, pixels, name, channel, unused, declared=_declared(tiff, page),
+            plane=chosen, planes=planes,
+        )  # fmt: skip
+
+
+def _choose(
+    series: TiffPageSeries, name: object, channel: int, plane: int | None
+) -> tuple[int, list[str], int, list[int]]:
+    """Plane, what is left out, number of planes, and the place along all axes of the stack."""
+    stack = [(axis, length) for axis, length in zip(series.axes, series.shape, strict=True)
+             if axis not in "YXS"]  # fmt: skip
+    place, unused, planes, chosen = [], [], 1, 1
+    for axis, length in stack:
+        at, rest = 0, f"{length - 1} of {length} {_WORDS.get(axis, f'steps along {axis}')}"
+        if axis in _CHANNELS and length > 1:
+            at = _channel(channel, length, name)
+            rest = f"{length - 1} of {length} channels"
+        elif axis == "Z":
+            planes = length
+            chosen = (length + 1) // 2 if plane is None else plane
+            if not 1 <= chosen <= length:
+                raise InputError(
+                    f"{name}: focal plane {chosen} of {length} was asked for. Name one of them."
+                )
+            at = chosen - 1
+        if length > 1:
+            unused.append(rest)
+        place.append(at)
+    return chosen, unused, planes, place
+
+
+def _page_at(series: TiffPageSeries, place: Sequence[int]) -> TiffPage | TiffFrame | None:
+    """The page at a place along the axes of a stack, None where pages hold more than a plane."""
+    shape = [length for axis, length in zip(series.axes, series.shape, strict=True)
+             if axis not in "YXS"]  # fmt: skip
+    if len(series.pages) != math.prod(shape):
+        return None
+    page = series.pages[int(np.ravel_multi_index(place, shape)) if shape else 0]
+    # Of a set in several files, it may lie in another one.
+    return page if page is not None else next(page for page in series.pages if page is not None)
+
+
+def _cut(series: TiffPageSeries, place: Sequence[int]) -> np.ndarray:
+    whole = series.asarray()
+    order = [i for i, axis in enumerate(series.axes) if axis not in "YXS"]
+    rest = [i for i in range(whole.ndim) if i not in order]
+    return whole.transpose(order + rest)[tuple(place)]
+
+
+def _channel(channel: int, count: int, name: object) -> int:
+    if channel == 0:
+        raise InputError(
+            f"{name}: {count} channels, and nothing says which one is meant. Set channel (1 to "
+            f"{count}), or save the one that is meant."
+        )
+    if channel > count:
+        raise InputError(
+            f"{name}: channel {channel} was asked for; there are {count}. Set channel."
+        )
+    return channel - 1
+
+
+def _meaning(
+    page: TiffPage, pixels: np.ndarray, name: object, channel: int, unused: list[str],
+    declared: int | None, plane: int, planes: int,
+) -> Stored:  # fmt: skip
+    """What the samples of a page stand for."""
+    photometric = page.photometric
+    if page.planarconfig == PLANARCONFIG.SEPARATE and pixels.ndim == 3:
+        pixels = np.moveaxis(pixels, 0, -1)
+    if pixels.ndim not in (2, 3) or photometric not in _BASE or pixels.dtype.kind not in "uifb":
+        raise InputError(
+            f"{name}: {page.dtype} pixels of shape {page.shape}, {photometric.name} in TIFF's "
+            "words. Save it as grey or RGB with 8 or 16 bits."
+        )
+    pixels = _oriented(page, pixels)
+    base = 3 if _is_rgb(page, pixels) else _BASE[photometric]
+    alpha, opaque = None, 255.0
+    if pixels.ndim == 3:
+        pixels, extra = pixels[..., :base], pixels[..., base:]
+        kinds = [*page.extrasamples, *[EXTRASAMPLE.UNSPECIFIED] * extra.shape[-1]]
+        seen = [i for i in range(extra.shape[-1])
+                if kinds[i] in (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)]  # fmt: skip
+        plain = extra.shape[-1] - len(seen)
+        if base == 1 and plain:
+            count = 1 + plain
+            at = _channel(channel, count, name)
+            layers = [pixels, *(extra[..., i : i + 1] for i in range(plain + len(seen))
+                                if i not in seen)]  # fmt: skip
+            pixels = layers[at]
+            unused.append(f"{count - 1} of {count} channels")
+        elif plain:
+            unused.append(f"{plain} extra samples without a stated meaning")
+        if seen:
+            alpha, words = without_empty_alpha(extra[..., seen[0]])
+            unused += words
+            opaque = _opaque(pixels.dtype, declared)
+            if alpha is not None and kinds[seen[0]] == EXTRASAMPLE.ASSOCALPHA:
+                pixels = _unassociated(pixels, alpha, opaque)
+        if base == 1:
+            pixels = pixels[..., 0]
+    pixels, mode, declared = _coloured(page, pixels, name, declared)
+    return Stored(
+        pixels, mode, declared, photometric == PHOTOMETRIC.MINISWHITE, alpha, opaque,
+        tuple(unused), plane, planes,
+    )  # fmt: skip
+
+
+def _is_rgb(page: TiffPage, pixels: np.ndarray) -> bool:
+    return page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR) and pixels.ndim == 3
+
+
+def _coloured(
+    page: TiffPage, pixels: np.ndarray, name: object, declared: int | None
+) -> tuple[np.ndarray, str, int | None]:
+    """Grey or RGB numbers, their mode, and the depth that is known of them."""
+    photometric, deep = page.photometric, "" if pixels.itemsize == 1 else f";{_kind(pixels)}"
+    if photometric == PHOTOMETRIC.PALETTE:
+        table = np.asarray(page.colormap)
+        # Written as 8 bits moved up, or not moved up by older programs.
+        table = table >> 8 if table.max() > 255 else table
+        return np.moveaxis(table[:, pixels].astype(np.uint8), 0, -1), "P", 8
+    if photometric == PHOTOMETRIC.SEPARATED:
+        if pixels.dtype != np.uint8 or pixels.shape[-1] != 4:
+            raise InputError(f"{name}: inks of {pixels.dtype}. Save it as RGB with 8 or 16 bits.")
+        ink = Image.fromarray(np.ascontiguousarray(pixels), "CMYK")
+        return np.asarray(ink.convert("RGB")), "CMYK", 8
+    if photometric == PHOTOMETRIC.YCBCR and page.compression in _UNCONVERTED:
+        pixels = np.asarray(Image.fromarray(np.ascontiguousarray(pixels), "YCbCr").convert("RGB"))
+        return pixels, "YCbCr", 8
+    if pixels.dtype.kind == "b":
+        return pixels.astype(np.uint8), "1", 1
+    return pixels, ("RGB" if pixels.ndim == 3 else "L") + deep, declared
+
+
+# Decoders of JPEG and its kin give RGB; of these what was stored.
+_UNCONVERTED = (COMPRESSION.NONE, COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE,
+                COMPRESSION.PACKBITS, COMPRESSION.ZSTD, COMPRESSION.LZMA)  # fmt: skip
+
+
+def _kind(pixels: np.ndarray) -> str:
+    letter = {"u": "", "i": "signed ", "f": "float "}[pixels.dtype.kind]
+    return f"{letter}{pixels.itemsize * 8}"
+
+
+def _opaque(dtype: np.dtype, declared: int | None) -> float:
+    if dtype.kind == "f":
+        return 1.0
+    return float(2**declared - 1 if declared else np.iinfo(dtype).max)
+
+
+def _unassociated(pixels: np.ndarray, alpha: np.ndarray, opaque: float) -> np.ndarray:
+    """Colours that were stored already multiplied by their opacity, as they were before."""
+    share = alpha[..., None].astype(np.float64) / opaque
+    whole = pixels / np.where(share > 0, share, 1)
+    if pixels.dtype.kind == "f":
+        return whole.astype(pixels.dtype)
+    return np.clip(np.rint(whole), 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+
+
+def _oriented(page: TiffPage, pixels: np.ndarray) -> np.ndarray:
+    tag = page.tags.get(_ORIENTATION)
+    turn = _TURN.get(int(tag.value)) if tag is not None and tag.count == 1 else None
+    return pixels if turn is None else turn(pixels)
+
+
+def _declared(tiff: TiffFile, page: TiffPage) -> int | None:
+    """Significant bits that the file speaks of, None where it says nothing beyond its container.
+
+    Bio-Formats writes the container's depth as SignificantBits where it knows none, and TIFF 6.0
+    lets MaxSampleValue be the brightest pixel of the picture: neither is a depth.
+    """
+    bits = page.bitspersample
+    bits = min(bits) if isinstance(bits, Sequence) else int(bits)
+    container = page.dtype.itemsize * 8
+    if page.dtype.kind not in "ui":
+        return None
+    if bits < container or container == 8:
+        return bits
+    said = [_ome_bits(tiff.ome_metadata or ""), _maximum_bits(page)]
+    said = [found for found in said if found and found < container]
+    return min(said) if said else _camera_bits(page, container)
+
+
+def _ome_bits(description: str) -> int | None:
+    pixels = _PIXELS.search(description)
+    found = _BITS.search(pixels.group()) if pixels else None
+    return int(found.group(1)) if found else None
+
+
+def _maximum_bits(page: TiffPage) -> int | None:
+    tag = page.tags.get(_MAX_SAMPLE_VALUE)
+    if tag is None:
+        return None
+    highest = int(np.max(tag.value))
+    bits = highest.bit_length()
+    return bits if bits >= 8 and highest == 2**bits - 1 else None
+
+
+def _camera_bits(page: TiffPage, container: int) -> int | None:
+    """Depth that Micro-Manager noted of the camera."""
+    tag = page.tags.get("MicroManagerMetadata")
+    if tag is None:
+        return None
+    facts = tag.value if isinstance(tag.value, dict) else json.loads(tag.value)
+    bits = int(facts.get("BitDepth", 0) or 0)
+    return bits if 8 <= bits <= container else None
