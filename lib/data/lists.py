@@ -40,9 +40,13 @@ def read_list(path: Path) -> pd.DataFrame:
     start = _SEPARATOR_LINE.match(text)
     separator = start.group(1) if start else _separator(text)
     body = text[start.end() :] if start else text
-    rows = [
-        [_trim(cell) for cell in row] for row in csv.reader(io.StringIO(body), delimiter=separator)
-    ]
+    lines = io.StringIO(body.replace("\r\n", "\n").replace("\r", "\n"))
+    try:
+        rows = [[_trim(cell) for cell in row] for row in csv.reader(lines, delimiter=separator)]
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: not a table of comma-separated values ({error}). Save it as CSV in UTF-8."
+        ) from None
     rows = [row for row in rows if any(row)]
     if not rows:
         raise InputError(f"{path}: not a table of comma-separated values, it is empty. Fill it.")

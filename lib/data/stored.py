@@ -10,7 +10,6 @@ from engine.errors import InputError
 
 UNIT = 0  # bits of floats whose white is 1
 DEPTHS = (8, 10, 12, 14, 16, 24, 32)  # bits of cameras, and of files that hold whole numbers
-_SIGNED = 15  # bits left in 16 when one is the sign
 _INVERTED = 12  # most bits that a scale which counts from white is guessed to have
 
 
@@ -94,7 +93,7 @@ def depth_for(peak: float, dtype: np.dtype, inverted: bool = False) -> int:
     if dtype.kind == "f" and peak <= 1:
         return UNIT
     most = dtype.itemsize * 8 - (dtype.kind == "i") if dtype.kind in "ui" else DEPTHS[-1]
-    known = [bits for bits in (*DEPTHS, _SIGNED) if bits <= most] + [most]
+    known = [bits for bits in DEPTHS if bits <= most] + [most]
     if inverted and peak >= 2**_INVERTED:
         return most
     return min(bits for bits in known if peak < 2**bits)
