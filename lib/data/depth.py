@@ -30,6 +30,8 @@ def device_bits(facts: pd.DataFrame) -> tuple[pd.Series, dict[object, str]]:
     odd : index to what is to be said of an image that does not fit
     """
     bits = facts["declared"].copy()
+    if facts.empty:
+        return bits.astype(int), {}
     floating = facts["dtype"].map(lambda name: np.dtype(name).kind == "f")
     for (domain, _), rows in facts[bits.isna()].groupby(["domain", floating], sort=False):
         own = facts[(facts["domain"] == domain) & (facts["declared"] > 8)]

@@ -79,7 +79,8 @@ def inspect_files(
     whole = whole.assign(id=facts["id"])
     if "bits" in whole:  # that the user knows of his device goes before what files say
         facts["declared"] = whole["bits"].where(whole["bits"].notna(), facts["declared"])
-    readable = facts[facts["reason"].isna()].assign(domain=whole["domain"])
+    # Not the other way round: of an empty table assign would make rows of missing values.
+    readable = facts.assign(domain=whole["domain"])[facts["reason"].isna()]
     bits, odd = device_bits(readable)
     facts["bits"] = bits.reindex(facts.index)
     for place, row in readable.iterrows():
@@ -133,11 +134,10 @@ def _facts(
 ) -> dict[str, object]:
     check_numbers(stored, path)
     pixels = stored.pixels
-    height, width = pixels.shape[:2]
     if keep is not None and stored.plain:
         keep(id, to_8_bit(stored, None, path))
     return dict(
-        id=id, sha256=digest, width=width, height=height, mode=stored.mode,
+        id=id, sha256=digest, mode=stored.mode,
         declared=np.nan if stored.bits is None else stored.bits, dtype=pixels.dtype.name,
         inverted=stored.inverted, unused=list(stored.unused), **structure(pixels),
     )  # fmt: skip
@@ -146,7 +146,8 @@ def _facts(
 def structure(pixels: np.ndarray) -> dict[str, float]:
     """How much there is to be seen in a picture (H, W) or (H, W, 3), in its own numbers.
 
-    low and peak; contrast: range of the means of blocks; spread: range of 98 % of its pixels.
+    height, width; low and peak; contrast: range of the means of blocks; spread: range of 98 % of
+    its pixels.
     """
     grey = pixels if pixels.ndim == 2 else pixels[..., 1]
     height, width = (max(1, length // _GRID) for length in grey.shape)
@@ -156,20 +157,21 @@ def structure(pixels: np.ndarray) -> dict[str, float]:
     few = grey[:: max(1, height // 4), :: max(1, width // 4)]
     low, high = np.percentile(few, [1, 99])
     return dict(
-        low=float(pixels.min()), peak=float(pixels.max()), contrast=float(np.ptp(means)),
-        spread=float(high - low),
+        height=pixels.shape[0], width=pixels.shape[1], low=float(pixels.min()),
+        peak=float(pixels.max()), contrast=float(np.ptp(means)), spread=float(high - low),
     )  # fmt: skip
 
 
 def blank(seen: Mapping[str, float], level: float) -> str | None:
-    """What to say of a picture without structure, None of one with it.
+    """What to say of a picture without structure, None of one with it, or too small to tell.
 
     Parameters
     ----------
     seen : what `structure` found
     level : grey levels of 255 that one of its numbers is
     """
-    if seen["contrast"] * level >= _FLAT or seen["spread"] * level >= _NOISE:
+    seen_enough = min(seen["height"], seen["width"]) >= _GRID
+    if not seen_enough or seen["contrast"] * level >= _FLAT or seen["spread"] * level >= _NOISE:
         return None
     return (
         f"a blank frame, without structure: grey levels {seen['low'] * level:.0f} to "

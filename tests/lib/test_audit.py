@@ -19,7 +19,7 @@ from lib.data.appearance import (
     spectral_slope,
 )
 from lib.data.images import decode, load_stack, to_grey
-from lib.data.interface import Source
+from lib.data.interface import NOTHING, Source
 from lib.data.sources import open_source
 from lib.data.splits import join_groups, split_table
 
@@ -193,14 +193,15 @@ class _Fixed(Source):
 
     def __init__(self, images):
         self.images = images
+        self.unused = NOTHING
         self.excluded = pd.DataFrame({"id": ["bad"], "domain": ["ED4"], "reason": ["empty"]})
 
     def table(self):
         rows = [
-            (id, "ED4" if id < "m" else "ED1", 0, id, id, image.shape[1], image.shape[0], "L")
+            (id, "ED4" if id < "m" else "ED1", 0, id, id, image.shape[1], image.shape[0], "L", 8)
             for id, image in self.images.items()
         ]
-        columns = ["id", "domain", "label", "group", "sha256", "width", "height", "mode"]
+        columns = ["id", "domain", "label", "group", "sha256", "width", "height", "mode", "bits"]
         return pd.DataFrame(rows, columns=columns)
 
     def read_many(self, ids):

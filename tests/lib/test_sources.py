@@ -176,8 +176,12 @@ def test_table_of_own_images(own_images):
         "there/2.png": 1,
     }
     assert table["group"].tolist() == ["p0", "p1", "p2"] * 2
-    assert source.excluded["id"].tolist() == ["here/3.png", "there/3.png"]
-    assert source.excluded["reason"].str.contains("'unsure'").all()
+    reasons = source.excluded.set_index("id")["reason"]
+    assert reasons.index.tolist() == ["here/3.png", "there/3.png"] + [
+        f"elsewhere/{n}.png" for n in range(4)
+    ]
+    assert reasons[:2].str.contains("'unsure'").all()
+    assert reasons[2:].str.contains("domain 'elsewhere' is none of here, there").all()
     assert _open(own_images, **LIST).table()["group"].tolist() == table["id"].tolist()
 
 
@@ -210,7 +214,7 @@ def test_unusable_lists_are_named(own_images, change, message):
 
 def test_list_that_is_absent_or_no_table(own_images):
     path = own_images / "own/labels.csv"
-    path.write_bytes(b"\xff\xfe\x00\x01")
+    path.write_bytes(b"\xff\xfb\x00\x01")
     with pytest.raises(InputError, match="not a table"):
         _open(own_images, **LIST)
     path.write_bytes(b"")
