@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
 from compendium.clinic.pasting import Square, paste
+from compendium.clinic.reader import Reader
 from compendium.clinic.translation import EXCLUDED, PAGE, TABLE, translate_folder
 from engine.errors import InputError
 from engine.paths import ROOT
@@ -312,3 +314,83 @@ def test_a_user_is_warned_in_one_line_without_code(weights, folder, tmp_path):
     excluded = tmp_path / "out" / EXCLUDED
     assert ran.stderr.splitlines()[-1] == f"warning: 2 files left out, see {excluded}."
     assert "translate_folder" not in ran.stderr
+
+
+# --- what the device saw -----------------------------------------------------------------------
+
+
+def trained_on(tmp_path, *bits):
+    bundle = make_bundle(framing="whole")
+    path = tmp_path / "w.safetensors"
+    save_bundle(path, replace(bundle, facts=dict(bits=list(bits))))
+    return path
+
+
+def photographs(place, *peaks):
+    """The same embryo by a 12-bit camera at several exposures, without a word of its bits."""
+    place.mkdir()
+    light = 0.2 + 0.8 * np.hypot(*np.mgrid[-1:1:40j, -1:1:40j]) / np.sqrt(2)
+    for peak in peaks:
+        tifffile.imwrite(place / f"{peak}.tif", np.rint(light * peak).astype(np.uint16))
+    return light
+
+
+@pytest.mark.parametrize(
+    ("trained", "bits", "words"),
+    [
+        ([12], 12, []),
+        ([8, 12], 12, []),
+        ([8], 10, ["trained on images of 8 bits; none was of 10 bits", "estimated from all"]),
+        ([], 10, ["estimated from all"]),
+    ],
+)
+def test_a_new_image_has_the_depth_of_the_training(trained, bits, words, tmp_path):
+    weights = trained_on(tmp_path, *trained)
+    light = photographs(tmp_path / "in", 600, 900)
+    table = translate_folder(weights, tmp_path / "in", tmp_path / "out")
+    assert table["bits"].tolist() == [bits, bits]
+    page = (tmp_path / "out" / PAGE).read_text()
+    assert all(word in page for word in (f"Read as {bits} bits.", *words))
+    assert ("estimated" in page) == (12 not in trained)
+    reader = Reader(load_bundle(weights), tmp_path / "in", ["600.tif", "900.tif"], 0)
+    for peak in (600, 900):
+        expected = light * peak * 255 / (2**bits - 1)
+        assert np.abs(reader.read(f"{peak}.tif").grey - expected).max() <= 1
+
+
+def test_an_image_beyond_the_depth_is_left_out_and_named(tmp_path):
+    weights = trained_on(tmp_path, 12)
+    photographs(tmp_path / "in", 4000, 9000)
+    with pytest.warns(UserWarning, match="1 files left out"):
+        table = translate_folder(weights, tmp_path / "in", tmp_path / "out")
+    assert table["file"].tolist() == ["4000.tif"]
+    (row,) = pd.read_csv(tmp_path / "out" / EXCLUDED).to_dict("records")
+    assert row["file"] == "9000.tif"
+    assert row["reason"].startswith("9000.tif: its brightest number is 9000, more than the 4095")
+    assert "9000.tif: its brightest" in (tmp_path / "out" / PAGE).read_text()
+
+
+def test_what_is_beside_the_images_and_in_them_is_named(tmp_path):
+    weights, place = trained_on(tmp_path, 12), tmp_path / "in"
+    light = photographs(place, 4000)
+    planes = np.rint(np.stack([light * 90 * (k + 1) for k in range(3)]) / 2).astype(np.uint8)
+    tifffile.imwrite(place / "stack.tif", planes, imagej=True, metadata={"axes": "ZYX"})
+    colours = np.stack([planes[0], planes[2]])
+    tifffile.imwrite(place / "two.tif", colours, imagej=True, metadata={"axes": "CYX"})
+    (place / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    Image.new("L", (64, 64), 3).save(place / "lamp.png")
+    with pytest.warns(UserWarning, match="3 files left out"):
+        table = translate_folder(weights, place, tmp_path / "out").set_index("file")
+    assert table["unused"].to_dict() == {"4000.tif": "", "stack.tif": "2 of 3 focal planes"}
+    reasons = pd.read_csv(tmp_path / "out" / EXCLUDED).set_index("file")["reason"]
+    assert reasons.index.tolist() == ["IMG_1.HEIC", "lamp.png", "two.tif"]
+    assert reasons["lamp.png"].startswith("lamp.png: a blank frame")
+    assert reasons["two.tif"].startswith("two.tif: 2 channels, and nothing says which")
+    page = (tmp_path / "out" / PAGE).read_text()
+    assert all(word in page for word in ("2 of 3 focal planes", "HEIC files are not read"))
+    assert str(tmp_path) not in page
+    with pytest.warns(UserWarning, match="2 files left out"):
+        both = translate_folder(weights, place, tmp_path / "second", channel=2).set_index("file")
+    assert both.loc["two.tif", "unused"] == "1 of 2 channels"
+    again = translate_folder(weights, place, tmp_path / "second", channel=2)
+    assert again.set_index("file").equals(both)
