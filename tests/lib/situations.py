@@ -27,6 +27,7 @@ from lib.data.images import decode
 TRIED = "tried with files as clinics have them"
 MODULES = (
     "situations_depth",
+    "situations_numbers",
     "situations_storage",
     "situations_pages",
     "situations_dicom",

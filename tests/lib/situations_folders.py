@@ -64,13 +64,15 @@ def jpg_called_heic(folder: Path) -> None:
     assert "b.HEIC" in {*seen.table()["id"], *reasons(seen.excluded)}
 
 
-@situation("PNG called .tif", "opencv/opencv#15969", "read as what it is")
-def png_called_tif(folder: Path) -> None:
-    Image.fromarray(eight()).save(folder / "a.tif", "PNG")
-    near(images(folder)["a.tif"], eight())
+@situation("PNG called .jpg and .tif", "mate-desktop/eom#61", "read as what it is")
+def png_called_otherwise(folder: Path) -> None:
+    for name in ("a.jpg", "b.tif"):
+        Image.fromarray(eight()).save(folder / name, "PNG")
+    for seen in images(folder).values():
+        near(seen, eight())
 
 
-@situation("suffixes in capitals", "nomacs/nomacs#413", "read")
+@situation("suffixes in capitals", "GimelStudio/GimelStudio#133", "read")
 def capitals(folder: Path) -> None:
     for suffix in (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"):
         assert suffix in SUFFIXES
@@ -78,9 +80,7 @@ def capitals(folder: Path) -> None:
     assert len(images(folder)) == 7
 
 
-@situation(
-    "leftovers of a Mac: ._a.jpg, .AppleDouble", "motioneye-project/motioneye#89", "no images"
-)
+@situation("leftovers of a Mac: ._a.jpg, .AppleDouble", "gco/xee#217", "no images")
 def leftovers(folder: Path) -> None:
     save(folder / "a.jpg", eight())
     (folder / ".AppleDouble").mkdir()

@@ -237,6 +237,17 @@ def absent(folder: Path) -> None:
     assert "b/2.png" in reasons(read.excluded)
 
 
+@situation("rows of a third device", TRIED, "counted, and the device named")
+def third_device(folder: Path) -> None:
+    write(
+        folder, [*rows(), ("c/0.png", "third", "blast", "c0"), ("c/1.png", "third", "none", "c0")]
+    )
+    source = run(folder)
+    assert set(source.table()["domain"]) == {"good", "phone"}
+    said = source.excluded
+    assert "third" in " ".join([*said["domain"], *said["reason"]])
+
+
 @situation("a file listed twice", "NRCan/geo-deep-learning#516", "named, never used twice")
 def twice(folder: Path) -> None:
     write(folder, [*rows(), ("b/2.png", "phone", "blast", "b1")])

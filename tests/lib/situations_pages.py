@@ -115,7 +115,7 @@ def hyperstack(folder: Path) -> None:
     near(decode(path, channel=2), pages[1, 1])
 
 
-@situation("time-lapse by ImageJ", "imageio/imageio#449", "the first; the others are said")
+@situation("time-lapse by ImageJ", "luispedro/imread#19", "the first; the others are said")
 def frames(folder: Path) -> None:
     pages = stack(4)
     tiff(folder / "a.tif", pages, imagej=True, metadata={"axes": "TYX"})

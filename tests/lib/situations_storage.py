@@ -63,12 +63,13 @@ def compressions(folder: Path) -> None:
         near(decode(path), eight())
 
 
-@situation("JPEG 2000 of 12 bits", "python-pillow/Pillow#7899", "the declared 12 bits")
+@situation("JPEG 2000 of 9 and of 12 bits", "python-pillow/Pillow#7899", "the declared depth")
 def jpeg2000(folder: Path) -> None:
-    raw = counts(900)
-    path = folder / "a.jp2"
-    path.write_bytes(imagecodecs.jpeg2k_encode(raw, level=0, bitspersample=12, codecformat="jp2"))
-    near(decode(path), scaled(raw, 12))
+    for bits, peak in ((9, 400), (12, 900)):
+        raw, path = counts(peak), folder / f"{bits}.jp2"
+        stored = imagecodecs.jpeg2k_encode(raw, level=0, bitspersample=bits, codecformat="jp2")
+        path.write_bytes(stored)
+        near(decode(path), scaled(raw, bits))
 
 
 @situation("colour in planes, one row a strip", "imagej/imagej2#196", "as pixel by pixel")
@@ -92,7 +93,8 @@ def planes(folder: Path) -> None:
 
 @situation("JPEG in TIFF, kept as brightness and two colours", "cgohlke/tifffile#146", "RGB")
 def jpeg_in_tiff(folder: Path) -> None:
-    path = tiff(folder / "a.tif", colour(), photometric="rgb", compression=("jpeg", 95))
+    options = dict(compression="jpeg", compressionargs={"level": 95})
+    path = tiff(folder / "a.tif", colour(), photometric="rgb", **options)
     assert tifffile.TiffFile(path).pages[0].photometric == tifffile.PHOTOMETRIC.YCBCR
     seen = decode(path)
     assert seen.shape == (HEIGHT, WIDTH, 3)
