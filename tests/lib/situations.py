@@ -33,6 +33,7 @@ MODULES = (
     "situations_dicom",
     "situations_folders",
     "situations_lists",
+    "situations_names",
 )
 HEIGHT, WIDTH = 48, 64
 
