@@ -50,7 +50,8 @@ def test_guard_knows_a_typed_result_from_a_published_one(published):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "WORKSHOP.md", "docs/own_devices.md"]
+    "page",
+    ["README.md", "CONTRIBUTING.md", "WORKSHOP.md", "docs/own_devices.md", "docs/images.md"],
 )
 def test_pages_type_no_result(page, published):
     assert typed_results((ROOT / page).read_text(), published) == []

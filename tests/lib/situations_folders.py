@@ -1,0 +1,121 @@
+"""Folders as people leave them: formats, suffixes, leftovers, damage."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from compendium.clinic.audit import Folder
+from lib.data.images import SUFFIXES
+from tests.lib.situations import TRIED, colour, eight, images, near, reasons, save, situation
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)  # the head; nobody here decodes one
+
+
+@situation(
+    "JPEG, HEIC, JFIF, WebP of phones in one folder",
+    TRIED,
+    "what can be read is; HEIC is counted and named",
+)
+def phone_formats(folder: Path) -> None:
+    picture = Image.fromarray(colour())
+    for name, kind in (
+        ("a.JPG", "JPEG"),
+        ("b.jfif", "JPEG"),
+        ("c.jpe", "JPEG"),
+        ("d.webp", "WEBP"),
+    ):
+        picture.save(folder / name, kind)
+    for name in ("e.HEIC", "f.heif"):
+        (folder / name).write_bytes(HEIC)
+    assert set(images(folder)) == {"a.JPG", "b.jfif", "c.jpe", "d.webp"}
+    assert {"e.HEIC", "f.heif"} <= set(reasons(Folder(folder).excluded))
+
+
+@situation(
+    "files of microscopes beside the images (.czi, .nd2, .lif, .svs) and .gif, .jxl",
+    TRIED,
+    "counted and named",
+)
+def other_formats(folder: Path) -> None:
+    save(folder / "a.png", eight())
+    others = ["b.czi", "c.nd2", "d.lif", "e.svs", "f.gif", "g.jxl"]
+    for name in others:
+        (folder / name).write_bytes(b"any")
+    assert set(images(folder)) == {"a.png"}
+    assert set(others) <= set(reasons(Folder(folder).excluded))
+
+
+@situation("HEIC called .jpg", "photopea/photopea#5055", "excluded, and HEIC is said")
+def heic_called_jpg(folder: Path) -> None:
+    save(folder / "a.png", eight())
+    (folder / "b.jpg").write_bytes(HEIC)
+    assert "heic" in reasons(Folder(folder).excluded)["b.jpg"].lower()
+
+
+@situation("JPEG called .HEIC", "instructure/canvas-lms#1206", "named")
+def jpg_called_heic(folder: Path) -> None:
+    save(folder / "a.png", eight())
+    Image.fromarray(eight()).save(folder / "b.HEIC", "JPEG")
+    seen = Folder(folder)
+    assert "b.HEIC" in {*seen.table()["id"], *reasons(seen.excluded)}
+
+
+@situation("PNG called .jpg and .tif", "mate-desktop/eom#61", "read as what it is")
+def png_called_otherwise(folder: Path) -> None:
+    for name in ("a.jpg", "b.tif"):
+        Image.fromarray(eight()).save(folder / name, "PNG")
+    for seen in images(folder).values():
+        near(seen, eight())
+
+
+@situation("suffixes in capitals", "GimelStudio/GimelStudio#133", "read")
+def capitals(folder: Path) -> None:
+    for suffix in (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"):
+        assert suffix in SUFFIXES
+        save(folder / f"a{suffix.upper()}", eight())
+    assert len(images(folder)) == 7
+
+
+@situation("leftovers of a Mac: ._a.jpg, .AppleDouble", "gco/xee#217", "no images")
+def leftovers(folder: Path) -> None:
+    save(folder / "a.jpg", eight())
+    (folder / ".AppleDouble").mkdir()
+    for name in ("._a.jpg", ".AppleDouble/a.jpg"):
+        (folder / name).write_bytes(b"\0\x05\x16\x07" + bytes(60))
+    assert set(images(folder)) == {"a.jpg"}
+    assert "._a.jpg" in reasons(Folder(folder).excluded)
+
+
+@situation("Thumbs.db and .DS_Store", "pytorch/vision#109", "no images, and no word of them")
+def system_files(folder: Path) -> None:
+    save(folder / "a.png", eight())
+    for name in ("Thumbs.db", ".DS_Store", "desktop.ini"):
+        (folder / name).write_bytes(b"any")
+    seen = Folder(folder)
+    assert seen.table()["id"].tolist() == ["a.png"]
+    assert seen.excluded.empty
+
+
+@situation(
+    "JPEG cut off by a copy", "python-pillow/Pillow#2038", "excluded, never filled with grey"
+)
+def cut_off(folder: Path) -> None:
+    save(folder / "a.png", eight())
+    stream = io.BytesIO()
+    Image.fromarray(colour()).save(stream, "JPEG")
+    (folder / "b.jpg").write_bytes(stream.getvalue()[:-200])
+    assert set(images(folder)) == {"a.png"}
+    assert "b.jpg" in reasons(Folder(folder).excluded)
+
+
+@situation("frames of a failed lamp or camera, all of one grey", TRIED, "excluded and named")
+def blank(folder: Path) -> None:
+    save(folder / "a.png", eight())
+    for level in (0, 1, 255):
+        save(folder / f"blank_{level}.png", np.full_like(eight(), level))
+    assert set(images(folder)) == {"a.png"}
+    assert {"blank_0.png", "blank_1.png", "blank_255.png"} == set(reasons(Folder(folder).excluded))
