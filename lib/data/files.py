@@ -18,7 +18,7 @@ from engine.progress import progress
 from lib.data.inspection import inspect_files
 from lib.data.interface import COLUMNS, ImageCache, Source, check_table
 from lib.data.parameters import ImageParameters
-from lib.data.reading import read_bytes, read_stored
+from lib.data.reading import check_there, read_bytes, read_stored
 from lib.data.stored import to_8_bit
 
 
@@ -55,8 +55,7 @@ class FileSource(Source):
                 raise InputError(
                     f"{path}: leads outside of {root}. Copy the image into the folder."
                 )
-            if not path.is_file():
-                raise InputError(f"{path}: no such file. Restore it or remove it from the list.")
+            check_there(path)
 
     def table(self) -> pd.DataFrame:
         with self._lock:

@@ -27,12 +27,14 @@ def read_list(path: Path) -> pd.DataFrame:
 
     Separator (comma, semicolon, tab, bar) and encoding (UTF-8, UTF-16 with its mark, else
     Windows-1252 with a warning) are found; cells and names of columns are trimmed; a column `file`
-    gets forward slashes; `NUMBERS` become floats, with a point or a comma.
+    gets forward slashes and the form of Unicode that the file has; `NUMBERS` become floats, with a
+    point or a comma.
 
     Raises
     ------
     InputError
-        No such file, no table, rows of different lengths, a column twice, a number that is none.
+        No such file, no table, rows of different lengths, a column or an image twice, a number that
+        is none.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file. List the images in it: file,domain,label.")
@@ -51,6 +53,8 @@ def read_list(path: Path) -> pd.DataFrame:
     if not rows:
         raise InputError(f"{path}: not a table of comma-separated values, it is empty. Fill it.")
     head, *rows = rows
+    while rows and all(len(row) > len(head) and not row[-1] for row in rows):
+        rows = [row[:-1] for row in rows]
     while (
         len(head) > 1 and not head[-1] and all(len(row) < len(head) or not row[-1] for row in rows)
     ):
@@ -68,7 +72,12 @@ def read_list(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: two columns '{min(twice)}'. Remove one of them.")
     table = pd.DataFrame(rows, columns=head, dtype=str)
     if "file" in table:
-        table["file"] = [slashes(file) for file in table["file"]]
+        table["file"] = [_as_named(slashes(file), path.parent) for file in table["file"]]
+        repeated = table.loc[table["file"].duplicated(), "file"]
+        if len(repeated):
+            raise InputError(
+                f"{path}: '{repeated.iloc[0]}' is listed twice. Name every image once."
+            )
     for name in NUMBERS:
         if name in table:
             table[name] = _numbers(table[name], path)
@@ -78,6 +87,12 @@ def read_list(path: Path) -> pd.DataFrame:
 def slashes(file: str) -> str:
     """A path as Windows or anyone writes it, with forward slashes and without detours."""
     return posixpath.normpath(file.replace("\\", "/")) if file else file
+
+
+def _as_named(file: str, folder: Path) -> str:
+    """``file`` in the form of Unicode that it has on the disk: a Mac takes letters apart."""
+    forms = (file, *(unicodedata.normalize(form, file) for form in ("NFC", "NFD")))
+    return next((form for form in forms if (folder / form).is_file()), file)
 
 
 def check_near_names(

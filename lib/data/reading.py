@@ -65,11 +65,26 @@ def _is_dicom(path: Path) -> bool:
         return stream.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
 
 
+def check_there(path: Path) -> None:
+    """Refuse a file that is not there; one beside it of nearly this name is named.
+
+    Raises
+    ------
+    InputError
+        No such file.
+    """
+    if path.is_file():
+        return
+    beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    near = [other.name for other in beside if other.name.casefold() == path.name.casefold()]
+    there = f"; there is '{near[0]}'" if near else ""
+    raise InputError(f"{path}: no such file{there}. Correct the path or restore the image.")
+
+
 def read_bytes(path: str | Path) -> bytes:
     """Content of an image file of reasonable size; raises `InputError` otherwise."""
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Correct the path or restore the image.")
+    check_there(path)
     size = path.stat().st_size
     if size == 0:
         raise InputError(f"{path}: the file has zero bytes. Copy it again from its source.")
@@ -113,7 +128,8 @@ def read_stored(
         if content.startswith(_JP2):
             with Image.open(io.BytesIO(content), formats=("JPEG2000",)) as header:
                 check_size(*header.size)
-            return _from_samples(imagecodecs.jpeg2k_decode(content), "")
+            stored = _from_samples(imagecodecs.jpeg2k_decode(content), "")
+            return replace(stored, bits=_jp2_bits(content))
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             check_size(*image.size)
             return _from_pillow(image, content)
@@ -177,6 +193,13 @@ def _from_samples(pixels: np.ndarray, mode: str) -> Stored:
     deep = "" if pixels.itemsize == 1 else f";{pixels.itemsize * 8}"
     bits = 8 if pixels.dtype == np.uint8 else None
     return Stored(pixels, shape + deep, bits, alpha=alpha, opaque=opaque, unused=words)
+
+
+def _jp2_bits(content: bytes) -> int | None:
+    """Bits per component of the image header box of a JP2 file (ISO/IEC 15444-1, I.5.3.1)."""
+    place = content.find(b"ihdr") + 4 + 10  # height, width and number of components come before
+    bits = (content[place] & 0x7F) + 1
+    return bits if bits <= 16 else None  # 255: every component has its own
 
 
 def _significant_bits(png: bytes) -> int | None:

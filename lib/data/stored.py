@@ -9,7 +9,7 @@ import numpy as np
 from engine.errors import InputError
 
 UNIT = 0  # bits of floats whose white is 1
-DEPTHS = (8, 10, 12, 14, 16, 24, 32)  # bits of cameras, and of files that hold whole numbers
+DEPTHS = (8, 10, 12, 14, 16)  # bits of cameras
 _INVERTED = 12  # most bits that a scale which counts from white is guessed to have
 
 
@@ -51,10 +51,11 @@ def check_numbers(stored: Stored, name: object) -> None:
     Raises
     ------
     InputError
-        Negative, infinite or missing numbers, or fractions beyond 1.
+        Negative, infinite or missing numbers, fractions beyond 1, or undeclared ones beyond 16
+        bits.
     """
     pixels = stored.pixels
-    if stored.plain or pixels.dtype.kind in "ub":
+    if stored.plain:
         return
     low, high = pixels.min(), pixels.max()
     if not np.isfinite([low, high]).all():
@@ -66,6 +67,11 @@ def check_numbers(stored: Stored, name: object) -> None:
         raise InputError(
             f"{name}: signed numbers from {low:g} to {high:g} ({pixels.dtype}), and nothing says "
             "which of them is black. Save it unsigned, with 8 or 16 bits."
+        )
+    if stored.bits is None and high >= 2 ** DEPTHS[-1]:
+        raise InputError(
+            f"{name}: {pixels.dtype} numbers up to {high:g}, more than the {DEPTHS[-1]} bits of "
+            "any camera: nothing says which of them is white. Save it with 8 or 16 bits."
         )
     if high > 1 and not is_whole(pixels):
         raise InputError(
@@ -92,11 +98,12 @@ def depth_for(peak: float, dtype: np.dtype, inverted: bool = False) -> int:
     """
     if dtype.kind == "f" and peak <= 1:
         return UNIT
-    most = dtype.itemsize * 8 - (dtype.kind == "i") if dtype.kind in "ui" else DEPTHS[-1]
-    known = [bits for bits in DEPTHS if bits <= most] + [most]
+    most = DEPTHS[-1]
+    if dtype.kind in "ui":
+        most = min(most, dtype.itemsize * 8 - (dtype.kind == "i"))
     if inverted and peak >= 2**_INVERTED:
         return most
-    return min(bits for bits in known if peak < 2**bits)
+    return min(bits for bits in {*DEPTHS, most} if bits <= most and peak < 2**bits)
 
 
 def to_8_bit(stored: Stored, bits: int | None, name: object) -> np.ndarray:

@@ -89,11 +89,11 @@ def table_entries(root: Path, params: ImageParameters) -> tuple[pd.DataFrame, pd
 
 def check_bits(bits: pd.Series, path: Path) -> None:
     """Refuse depths that no device has; empty cells (NaN) may stand."""
-    bad = bits[bits.notna() & ~bits.isin((UNIT, *DEPTHS, *range(1, 17)))]
+    bad = bits[bits.notna() & ~bits.isin(range(UNIT, DEPTHS[-1] + 1))]
     if len(bad):
         raise InputError(
             f"{path}: row {bad.index[0] + 2}: bits {bad.iloc[0]:g} is no depth of a device. Write "
-            "1 to 16, 24 or 32, or 0 for floats of 0 to 1."
+            f"1 to {DEPTHS[-1]}, or {UNIT} for floats of 0 to 1."
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from compendium.clinic.audit import Folder
-from lib.data.images import SUFFIXES
+from lib.data.reading import SUFFIXES
 from tests.lib.situations import TRIED, colour, eight, images, near, reasons, save, situation
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)  # the head; nobody here decodes one

@@ -200,7 +200,7 @@ def test_optional_columns_are_kept(own_images):
         (lambda rows: rows.replace("here/0.png", "../../x.png"), "leads outside"),
         (lambda rows: rows.replace("here/0.png", "/etc/passwd"), "leads outside"),
         (lambda rows: rows.replace("here/0.png", "here/9.png"), "here/9.png: no such file"),
-        (lambda rows: rows.replace("here/0.png", "here/./2.png"), "1 duplicate ids"),
+        (lambda rows: rows.replace("here/0.png", "here/./2.png"), "'here/2.png' is listed twice"),
         (lambda rows: rows.replace("bad", "good"), "all 3 images of here have label 1"),
         (lambda rows: rows.replace("there", "away"), "no image of domain 'there'"),
         (lambda rows: rows.head(0), "no image of domain 'here'"),
