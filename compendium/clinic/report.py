@@ -1,4 +1,4 @@
-"""The page that `translate` writes beside the images: pairs, gate scores, warnings."""
+"""The page that `translate` writes beside the images: what to expect, pairs, gate scores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from compendium.clinic.expectation import expectation
 from compendium.clinic.pages import page, thumbnail
 from engine.results import write_atomically
 from lib.models.bundle import Bundle
@@ -16,9 +17,13 @@ SHOWN = 120  # pairs on the page, the strange ones first
 
 
 def write_page(
-    path: Path, table: pd.DataFrame, excluded: int, images: Path, out: Path, bundle: Bundle
-) -> None:
-    """Write the page; ``table`` is that of ``compendium.clinic.translation.translate_folder``."""
+    path: Path, table: pd.DataFrame, excluded: int, images: Path, out: Path, bundle: Bundle,
+    prevalence: float | None = None,
+) -> None:  # fmt: skip
+    """Write the page; ``table`` is that of ``compendium.clinic.translation.translate_folder``.
+
+    ``prevalence`` is the clinic's; None takes that of the run or of its hold-out.
+    """
     order = table.assign(strange=~table["passes"]).sort_values(
         ["strange", "gate"], ascending=False, kind="stable"
     )
@@ -31,6 +36,6 @@ def write_page(
     text = page(
         "translated", title="Translated images", bundle=bundle, table=table, excluded=excluded,
         stopped=int((~table["passes"]).sum()), unfound=int((~table["found"]).sum()), pairs=pairs,
-        most=SHOWN,
+        most=SHOWN, expected=expectation(bundle, table, prevalence),
     )  # fmt: skip
     write_atomically(path, text.encode())

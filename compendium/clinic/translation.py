@@ -21,6 +21,7 @@ from engine.progress import progress
 from engine.results import append, write_atomically
 from lib.data.framing import Frame, crop, frames_of
 from lib.data.images import SUFFIXES, decode, fit, to_grey
+from lib.evaluation.decision import check_prevalence
 from lib.models.bundle import Bundle, load_bundle
 from lib.models.translation import translate
 
@@ -35,7 +36,7 @@ _COLUMNS = (
 
 def translate_folder(
     weights: str | Path, images: str | Path, out: str | Path, force: bool = False,
-    keep_exif: bool = False,
+    keep_exif: bool = False, prevalence: float | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Translate every image below ``images`` into ``out``, each at its own size, as grey PNG.
 
@@ -50,6 +51,9 @@ def translate_folder(
         same image and weights.
     keep_exif
         Take EXIF over. It may name patient, place and time, so it is dropped otherwise.
+    prevalence : float
+        Share of positives among the clinic's images, for what the page says of the calls; None
+        takes that of the run, or of its hold-out.
 
     Returns
     -------
@@ -62,8 +66,10 @@ def translate_folder(
     Raises
     ------
     InputError
-        No translator in ``weights``, no images, two that would have one name, or a file in the way.
+        No translator in ``weights``, no images, two that would have one name, a file in the way, or
+        a prevalence that is not between 0 and 1.
     """
+    check_prevalence(prevalence)
     bundle = load_bundle(weights)
     images, out = Path(images), Path(out)
     files = _image_files(images, out)
@@ -119,7 +125,7 @@ def translate_folder(
     _write(out / EXCLUDED, pd.DataFrame(excluded, columns=["file", "reason"]))
     if excluded:
         warnings.warn(f"{len(excluded)} files left out, see {out / EXCLUDED}.", stacklevel=2)
-    write_page(out / PAGE, result, len(excluded), images, out, bundle)
+    write_page(out / PAGE, result, len(excluded), images, out, bundle, prevalence)
     return result
 
 
