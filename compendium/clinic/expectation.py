@@ -60,7 +60,7 @@ def expectation(
     prevalence = chosen if given is None else given
     origin = (
         "given with --prevalence" if given is not None
-        else "prevalence of the run's parameters" if chosen is not None
+        else "that of the run's parameters" if chosen is not None
         else "that of the hold-out, since none was given"
     )  # fmt: skip
     numbers = decision_table({bundle.arm: counts}, prevalence)

@@ -19,8 +19,8 @@ from lib.figures.style import (
 )
 
 _PANELS = {
-    "ppv": "PPV: of those called {1}, the share that are",
-    "npv": "NPV: of those called {0}, the share that are",
+    "ppv": "PPV: right calls of {1}",
+    "npv": "NPV: right calls of {0}",
 }
 _COLUMNS = 3
 
@@ -56,9 +56,9 @@ def predictive_value_curves(
             axes.plot(own["prevalence"], own["value"], color=colour, label=arm_name(arm))
         axes.axvline(prevalence, color="#222222", lw=0.9, ls=(0, (2, 2)))
         axes.set_title(heading.format(*label_names.values()), loc="left")
-        axes.set(xlim=(0, 1), ylim=(0, 1.01))
+        axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.01))
         axes.set_xlabel(f"prevalence (share of {label_names[1]})")
-    panels[0].set_ylabel("predictive value")
+    panels[0].set_ylabel("share of the calls that are right")
     handles, names = panels[0].get_legend_handles_labels()
     sheet.legend(handles, names, loc="outside lower center", ncols=len(names))
     return sheet, table.copy()
@@ -88,11 +88,12 @@ def miss_sheet(
     The figure, and the rows of ``missed`` that are shown.
     """
     shown = missed.groupby("kind", sort=False).head(most)
-    counts = missed["kind"].value_counts()
-    told = [f"{counts.get(f'false {kind}', 0)} false {kind}s" for kind in ("negative", "positive")]
+    counts = [int((missed["label"] == label).sum()) for label in (1, 0)]
+    told = [f"{n} false {kind}{'s' * (n != 1)}"
+            for n, kind in zip(counts, ("negative", "positive"), strict=True)]  # fmt: skip
     detail = (
-        f"{' and '.join(told)}, up to {most} of each shown, furthest from the threshold first; "
-        f"left to right: {', '.join(looks)}"
+        f"{' and '.join(told)}, up to {most} of each shown, furthest from the threshold first, "
+        f"with their true class; left to right: {', '.join(looks)}"
     )
     blocks = [part for _, part in shown.groupby("kind", sort=False)]
     rows = sum(-(-len(part) // _COLUMNS) for part in blocks)
