@@ -83,7 +83,9 @@ def expectation(
 
 
 def interval(row) -> str:
-    """``value [low, high]`` of a row of a table, three digits."""
+    """``value [low, high]`` of a row of a table, three digits; ``undefined`` without a value."""
+    if math.isnan(row.value):
+        return "undefined"
     return f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
 
 

@@ -18,7 +18,7 @@ COHORTS = (100, 1000, 10_000)
 def natural_frequencies(counts: CallCounts, prevalence: float | None = None) -> pd.DataFrame:
     """What happens to so many embryos, in whole ones that add up.
 
-    Of 100; of 1000 or 10 000 where something that does happen would else be rounded to none.
+    Of 100; of 1000 or 10 000 where a call that does happen would else be rounded to none.
     Within a class, what is left after rounding down goes to the largest remainders.
 
     Returns
@@ -33,7 +33,7 @@ def natural_frequencies(counts: CallCounts, prevalence: float | None = None) -> 
     """
     check_prevalence(prevalence)
     prior = counts.prevalence if prevalence is None else prevalence
-    happens = np.array([*counts.of(1), *counts.of(0)]) > 0
+    happens = np.array([*counts.of(1)[:2], 0, *counts.of(0)[:2], 0]) > 0
     for cohort in COHORTS:
         positive = int(np.floor(prior * cohort + 0.5))
         table = pd.concat([_of_class(counts, 1, positive), _of_class(counts, 0, cohort - positive)])

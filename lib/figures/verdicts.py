@@ -170,14 +170,13 @@ def decision_words(
     worth = decision_values(counts, prevalence).set_index("metric")
     hit, missed, held = (number[1, call] for call in ("positive", "negative", "stopped"))
     alarm, cleared, held_too = (number[0, call] for call in ("positive", "negative", "stopped"))
-    by_gate = counts.stopped_positive + counts.stopped_negative > 0
     sentences = [
         f"Of {number.sum()} {things}, {number[1].sum()} are {positives}.",
-        f"The gate stops {held or 'none'} of them." if by_gate else "",
+        f"The gate stops {held} of them." if held else "",
         f"{arm_name(arm)} calls {hit or 'none'} of them {names[1]} and misses {missed or 'none'} "
         f"{ranges[1, 'negative']}.",
         f"Of the {number[0].sum()} others "
-        + (f"the gate stops {held_too or 'none'}; " if by_gate else "")
+        + (f"the gate stops {held_too}; " if held_too else "")
         + f"{alarm or 'none'} {'is' if alarm == 1 else 'are'} wrongly called {names[1]} "
         f"{ranges[0, 'positive']}.",
         _worth(names[1], hit, hit + alarm, "PPV", worth.loc["ppv"]),
