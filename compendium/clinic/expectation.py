@@ -98,14 +98,18 @@ def _of_folder(
     called, ruled_out = int(passed["called"].sum()), int((1 - passed["called"]).sum())
     right, missed = worth.loc["ppv"], 1 - worth.loc["npv", ["value", "high", "low"]]
     lines = [
-        f"Of {len(passed)} images here that the gate passes, {called} are called {names[1]}"
+        f"Of {len(passed)} images here that the gate passes, {_are(called)} called {names[1]}"
         + _expected(called, *right[["value", "low", "high"]], f"are {positives}"),
-        f"{ruled_out} are called {names[0]}"
+        f"{_are(ruled_out)} called {names[0]}"
         + _expected(ruled_out, *missed, f"are {positives} all the same, and missed"),
     ]
     if stopped := len(translated) - len(passed):
         lines.append(f"Of the {stopped} images that it stops nothing is expected: look yourself.")
     return lines
+
+
+def _are(count: int) -> str:
+    return f"{count} is" if count == 1 else f"{count} are"
 
 
 def _expected(count: int, value: float, low: float, high: float, what: str) -> str:

@@ -190,4 +190,4 @@ def _worth(called: str, right: int, count: int, short: str, row: pd.Series) -> s
     if pd.isna(row["value"]):
         return f"Nothing is called {called}: there is no {short}."
     interval = f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-    return f"Of the {count} called {called}, {right} rightly so: {short} {interval}."
+    return f"Of the {count} called {called}, {right or 'none'} rightly so: {short} {interval}."

@@ -118,7 +118,9 @@ def test_the_page_says_what_to_expect_at_the_clinics_prevalence(folder, tmp_path
     assert "Counted on synthetic images (phantoms)" in page
     called = int(table["called"].sum())
     worth = decision_values(COUNTS["passed"], 0.5).set_index("metric")
-    assert f"Of 3 images here that the gate passes, {called} are called blastocyst" in page
+    assert re.search(
+        rf"Of 3 images here that the gate passes, {called} (is|are) called blast", page
+    )
     for metric, row in worth.iterrows():
         assert f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" in page, metric
     for counts in COUNTS.values():
@@ -127,7 +129,7 @@ def test_the_page_says_what_to_expect_at_the_clinics_prevalence(folder, tmp_path
     assert "prevalence of 0.050 (blastocyst; given with --prevalence)" in other
     ppv = decision_values(COUNTS["passed"], 0.05).set_index("metric").loc["ppv", "value"]
     assert f"{ppv:.3f} [" in other
-    assert ppv < worth.loc["ppv", "value"] / 2
+    assert ppv < worth.loc["ppv", "value"] - 0.4
 
 
 def test_without_a_prevalence_it_is_that_of_the_hold_out(folder, tmp_path):
