@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from compendium.claims.report import markdown_table
+from compendium.clinic.expectation import IMAGE_NAMES, MEASURE_NAMES, expectation, interval
 from engine.keys import file_digest
 from engine.results import Finished
 from lib.figures.style import METRIC_NAMES, arm_name
@@ -52,6 +53,8 @@ def model_card(weights: Path, audit: Finished, judged: Finished) -> str:
         f"File `{weights.name}`, SHA-256 `{file_digest(weights)}`.",
         "## How well it does",
         _performance(bundle, judged),
+        "## What a call is worth",
+        *_worth(bundle, judged),
         "## Where it fails",
         *_failures(bundle, judged),
         "## Use",
@@ -166,9 +169,24 @@ def _wide(table: pd.DataFrame, arm: str) -> pd.DataFrame:
     return wide.assign(arm=names)[["arm", *METRIC_NAMES, "n"]].rename(columns=METRIC_NAMES)
 
 
-def interval(row) -> str:
-    """``value [low, high]`` of a row of a table, three digits."""
-    return f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
+def _worth(bundle: Bundle, judged: Finished) -> list[str]:
+    """Sensitivity, specificity and predictive values, beside the images untouched and in truth."""
+    table = judged.table("decision")
+    own = table[table["arm"].isin(["raw", "grey", bundle.arm, "oracle"])]
+    text = own.assign(
+        text=[interval(row) for row in own.itertuples()], images=own["images"].map(IMAGE_NAMES),
+        arm=[arm_name(arm) for arm in own["arm"]],
+    ).pivot_table("text", ["images", "arm"], "metric", "first", sort=False)  # fmt: skip
+    parts = [
+        f"At the frozen threshold, and for the predictive values at a prevalence of "
+        f"{own['prevalence'].iloc[0]:.3f}; 95 % intervals. `compendium translate --prevalence` "
+        "says the same for another.",
+        markdown_table(text.rename(columns=MEASURE_NAMES).reset_index()),
+    ]
+    expected = expectation(bundle)
+    if expected is None:
+        return [*parts, "In words: not known, this file was kept without the counts."]
+    return parts + [f"**{which.capitalize()}.** {told}" for which, told in expected.words.items()]
 
 
 def _failures(bundle: Bundle, judged: Finished) -> list[str]:

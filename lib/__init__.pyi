@@ -13,6 +13,7 @@ from .data.sources import open_source
 from .evaluation import (
     ablations,
     arms,
+    decision,
     loss_comparison,
     quality,
     repeats,

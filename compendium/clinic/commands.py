@@ -37,12 +37,10 @@ def add_audit(commands: argparse._SubParsersAction) -> None:
 def add_translate(commands: argparse._SubParsersAction) -> None:
     """Own images through a trained translator."""
 
-    def run(
-        weights: str, images: str, out: str, force: bool, keep_exif: bool, channel: int
-    ) -> None:
+    def run(weights: str, images: str, out: str, **options: Any) -> None:
         from compendium.clinic.translation import PAGE, TABLE, translate_folder
 
-        table = translate_folder(weights, images, out, force, keep_exif, channel)
+        table = translate_folder(weights, images, out, **options)
         stopped = int((~table["passes"]).sum())
         print(f"{len(table)} images translated, {stopped} of them outside what the gate lets pass")
         print(f"written: {out}/{TABLE} and {PAGE}")
@@ -61,6 +59,10 @@ def add_translate(commands: argparse._SubParsersAction) -> None:
         "--keep-exif", action="store_true", help="take over EXIF, which may name the patient"
     )
     parser.add_argument("--channel", type=int, default=0, help=_CHANNEL)
+    parser.add_argument(
+        "--prevalence", type=float,
+        help="share of positives among your images, as 0.4 (default: that of the run)",
+    )  # fmt: skip
     parser.set_defaults(command=run)
 
 

@@ -1,4 +1,4 @@
-"""The page that `translate` writes beside the images: pairs, gate scores, warnings."""
+"""The page that `translate` writes beside the images: what to expect, pairs, gate scores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from compendium.clinic.expectation import expectation
 from compendium.clinic.pages import page, thumbnail
 from compendium.clinic.reader import Reader
 from engine.results import write_atomically
@@ -19,10 +20,13 @@ KEPT = 40  # rows of a list on the page
 
 
 def write_page(
-    path: Path, table: pd.DataFrame, excluded: pd.DataFrame, out: Path,
-    bundle: Bundle, reader: Reader,
+    path: Path, table: pd.DataFrame, excluded: pd.DataFrame, out: Path, bundle: Bundle,
+    reader: Reader, prevalence: float | None = None,
 ) -> None:  # fmt: skip
-    """Write the page; ``table`` is that of ``compendium.clinic.translation.translate_folder``."""
+    """Write the page; ``table`` is that of ``compendium.clinic.translation.translate_folder``.
+
+    ``prevalence`` is the clinic's; None takes that of the run or of its hold-out.
+    """
     order = table.assign(strange=~table["passes"]).sort_values(
         ["strange", "gate"], ascending=False, kind="stable"
     )
@@ -36,6 +40,6 @@ def write_page(
         "translated", title="Translated images", bundle=bundle, table=table, excluded=excluded,
         depths=reader.words(table), unused=table[table["unused"] != ""], kept=KEPT,
         stopped=int((~table["passes"]).sum()), unfound=int((~table["found"]).sum()), pairs=pairs,
-        most=SHOWN,
+        most=SHOWN, expected=expectation(bundle, table, prevalence),
     )  # fmt: skip
     write_atomically(path, text.encode())

@@ -23,6 +23,7 @@ from engine.results import append, write_atomically
 from lib.data.framing import Frame, crop, frames_of
 from lib.data.images import fit
 from lib.data.reading import SUFFIXES, find_images
+from lib.evaluation.decision import check_prevalence
 from lib.models.bundle import Bundle, load_bundle
 from lib.models.translation import translate
 
@@ -37,7 +38,7 @@ _COLUMNS = (
 
 def translate_folder(
     weights: str | Path, images: str | Path, out: str | Path, force: bool = False,
-    keep_exif: bool = False, channel: int = 0,
+    keep_exif: bool = False, channel: int = 0, prevalence: float | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Translate every image below ``images`` into ``out``, each at its own size, as grey PNG.
 
@@ -54,6 +55,9 @@ def translate_folder(
         Take EXIF over. It may name patient, place and time, so it is dropped otherwise.
     channel
         Which of several channels, from 1; 0: that of the training.
+    prevalence : float
+        Share of positives among the clinic's images, for what the page says of the calls; None
+        takes that of the run, or of its hold-out.
 
     Returns
     -------
@@ -66,8 +70,10 @@ def translate_folder(
     Raises
     ------
     InputError
-        No translator in ``weights``, no images, two that would have one name, or a file in the way.
+        No translator in ``weights``, no images, two that would have one name, a file in the way, or
+        a prevalence that is not between 0 and 1.
     """
+    check_prevalence(prevalence)
     bundle = load_bundle(weights)
     images, out = Path(images), Path(out)
     files, others = _image_files(images, out)
@@ -125,7 +131,7 @@ def translate_folder(
     _write(out / EXCLUDED, left_out)
     if excluded:
         warnings.warn(f"{len(excluded)} files left out, see {out / EXCLUDED}.", stacklevel=2)
-    write_page(out / PAGE, result, left_out, out, bundle, reader)
+    write_page(out / PAGE, result, left_out, out, bundle, reader, prevalence)
     return result
 
 

@@ -55,6 +55,13 @@ class ImageParameters(Parameters):
         return {0: "no blastocyst", 1: "blastocyst"}
 
     @property
+    def counted(self) -> tuple[str, str]:
+        """What is counted in a sentence, and those of label 1 among it, in the plural."""
+        if self.data_kind == "table":
+            return "images", f"of class {self.positive_label}"
+        return "embryos", "blastocysts"
+
+    @property
     def holdout_shares(self) -> dict[str, float]:
         """Share of every domain that is held out."""
         shares = dict.fromkeys(self.targets, self.target_holdout_share)

@@ -1,1 +1,11 @@
-from . import ablations, arms, loss_comparison, quality, repeats, safety, shift, statistics
+from . import (
+    ablations,
+    arms,
+    decision,
+    loss_comparison,
+    quality,
+    repeats,
+    safety,
+    shift,
+    statistics,
+)

@@ -173,12 +173,16 @@ def compare_arms(
     return pd.concat(parts, ignore_index=True)[order]
 
 
-def as_text(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Table 2 as printed: a row per protocol and arm, a column per metric, value [low, high]."""
-    numbers = comparison[["value", "low", "high"]].itertuples(index=False)
-    text = [f"{value:.3f} [{low:.3f}, {high:.3f}]" for value, low, high in numbers]
+def as_text(comparison: pd.DataFrame, part: str = "protocol") -> pd.DataFrame:
+    """Table 2 as printed: a row per ``part`` and arm, a column per metric, value [low, high]."""
+    text = [
+        f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
+        if np.isfinite(row.value)
+        else "undefined"
+        for row in comparison.itertuples()
+    ]
     return comparison.assign(text=text).pivot_table(
-        "text", ["protocol", "arm"], "metric", "first", sort=False
+        "text", [part, "arm"], "metric", "first", sort=False
     )
 
 

@@ -24,7 +24,7 @@ def mean_interval(values: np.ndarray) -> dict[str, float]:
     return dict(value=float(values.mean()), low=low, high=high, n=len(values))
 
 
-def share_interval(count: int, n: int) -> dict[str, float]:
+def share_interval(count: float, n: float) -> dict[str, float]:
     """Share ``count`` of ``n`` with its Wilson limits: value, low, high, n; NaN where n is 0."""
     if n == 0:
         return dict(value=np.nan, low=np.nan, high=np.nan, n=0)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from engine.progress import progress
 from lib.evaluation.intervals import mean_interval, share_interval
-from lib.models.cyclegan import CycleGAN
+from lib.models.classifier import FoldEnsemble
+from lib.models.cyclegan import CycleGAN, Generator
 from lib.models.translation import translate
 
 # A structure counts as there where it covers this share of the crop: a disc of a seventh of the
@@ -49,6 +50,32 @@ def label_flips(called: Mapping[str, np.ndarray], label: np.ndarray) -> pd.DataF
                      to_positive=int((flipped & own & (calls == 1)).sum()))
             )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def prior_stress(
+    translators: Mapping[float, Generator], judge: FoldEnsemble, stack: Tensor, label: np.ndarray
+) -> pd.DataFrame:
+    """``label_flips`` of translators that were trained on other shares of positives.
+
+    Parameters
+    ----------
+    translators
+        Share of positives among the target images that it saw, to the translator.
+    stack : uint8 (N, 1, H, W), the untouched images, read by one model of ``judge``
+
+    Returns
+    -------
+    Columns of ``label_flips``, with arm ``mix``, and share.
+    """
+
+    def called(images: Tensor) -> np.ndarray:
+        return judge.fold_scores(images)[0] >= judge.threshold
+
+    untouched, parts = called(stack), []
+    for share, generator in translators.items():
+        calls = {"grey": untouched, "mix": called(translate(generator, stack))}
+        parts.append(label_flips(calls, label).assign(share=share))
+    return pd.concat(parts, ignore_index=True)
 
 
 def structure_kept(

@@ -1,6 +1,7 @@
 from . import verdicts
 from .bars import confusion_panel, fold_dots, metric_bars
 from .curves import calibration_plot, learning_curves, loss_curves, roc_plot
+from .decision import miss_sheet, predictive_value_curves
 from .domains import count_bars, domain_gap_plot, statistics_by_domain
 from .faults import faults_sheet
 from .safety import (

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 import pandas as pd
 
 from engine.progress import progress
+from lib.data.parameters import ImageParameters
 from lib.evaluation.arms import CONTROLS
+from lib.evaluation.decision import CallCounts, decision_values
+from lib.evaluation.natural_frequencies import natural_frequencies
 from lib.evaluation.statistics import aligned, delong, holm, mcnemar, paired_difference
 from lib.figures.style import arm_name
 
@@ -143,3 +146,48 @@ def seeds_verdict(found: pd.DataFrame) -> str:
                 ]
                 lines.append(f"- {label}, {words} {arm_name(other)}: {'; '.join(named)}.")
     return "\n".join(lines)
+
+
+def decision_words(
+    counts: CallCounts, prevalence: float | None, arm: str, params: ImageParameters
+) -> str:
+    """Plain sentences: what happens to 100 embryos of a clinic, and what a call is worth there.
+
+    Parameters
+    ----------
+    counts
+        How the hold-out was called by way of ``arm``.
+    prevalence : float
+        The clinic's share of positives; None takes that of the hold-out.
+    """
+    names, (things, positives) = params.label_names, params.counted
+    missing = [names[label] for label in (1, 0) if sum(counts.of(label)) == 0]
+    if missing:
+        return f"Not known: the hold-out has no image of class {missing[0]}."
+    table = natural_frequencies(counts, prevalence)
+    number = table["count"].astype(int)
+    ranges = {row.Index: f"({row.low:.0f} to {row.high:.0f})" for row in table.itertuples()}
+    worth = decision_values(counts, prevalence).set_index("metric")
+    hit, missed, held = (number[1, call] for call in ("positive", "negative", "stopped"))
+    alarm, cleared, held_too = (number[0, call] for call in ("positive", "negative", "stopped"))
+    sentences = [
+        f"Of {number.sum()} {things}, {number[1].sum()} are {positives}.",
+        f"The gate stops {held} of them." if held else "",
+        f"{arm_name(arm)} calls {hit or 'none'} of them {names[1]} and misses {missed or 'none'} "
+        f"{ranges[1, 'negative']}.",
+        f"Of the {number[0].sum()} others "
+        + (f"the gate stops {held_too}; " if held_too else "")
+        + f"{alarm or 'none'} {'is' if alarm == 1 else 'are'} wrongly called {names[1]} "
+        f"{ranges[0, 'positive']}.",
+        _worth(names[1], hit, hit + alarm, "PPV", worth.loc["ppv"]),
+        _worth(names[0], cleared, cleared + missed, "NPV", worth.loc["npv"]),
+        "In brackets: 95 % intervals.",
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _worth(called: str, right: int, count: int, short: str, row: pd.Series) -> str:
+    if pd.isna(row["value"]):
+        return f"Nothing is called {called}: there is no {short}."
+    interval = f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    return f"Of the {count} called {called}, {right or 'none'} rightly so: {short} {interval}."

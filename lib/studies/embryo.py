@@ -24,6 +24,8 @@ class EmbryoParameters(TranslationParameters):
     ablation_steps: int = Field(300, ge=1)  # the ablations that are known to fail
     loss_study: bool = False  # notebook 03: every texture loss and weight rule, from every seed
     prior_stress: bool = False  # translators for other shares of positives, in notebook 04
+    # Share of positives where it is to be decided, for PPV and NPV; None: that of the hold-out.
+    prevalence: float | None = Field(None, gt=0.0, lt=1.0)
 
     @property
     def further_seeds(self) -> range:

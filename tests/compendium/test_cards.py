@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +13,16 @@ from compendium.readme import REFERENCE
 from engine.errors import InputError
 from engine.parameters import check_params
 from engine.results import Finished
+from lib.evaluation.decision import CallCounts, as_facts
 from lib.figures.style import METRIC_NAMES, arm_name
+from lib.figures.verdicts import decision_words
 from lib.models.bundle import Bundle, save_bundle
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import CycleGAN
 from lib.models.gate import Gate
 from lib.models.networks import build_network
+from lib.studies.embryo import EmbryoParameters
 
 AUDIT, JUDGED = "01_data_audit", "04_evaluation"
 KEPT = sorted(path.parent for path in REFERENCE.glob(f"*/{DATA_CARD}"))
@@ -46,7 +50,7 @@ class Results:
             card.unlink()
         self.write()
 
-    def write(self, **changes):
+    def write(self, facts=None, **changes):
         """Put ``changes`` of the parameters into the records, and translators made with them."""
         for name in (AUDIT, JUDGED):
             path = self.folder / name / "run.json"
@@ -56,7 +60,7 @@ class Results:
         params = check_params(record["parameters"], "test")
         for arm in ("cyclegan", "cyclegan_texture"):
             path = self.folder / JUDGED / "models" / f"{arm}.safetensors"
-            save_bundle(path, make_bundle(params, arm))
+            save_bundle(path, replace(make_bundle(params, arm), facts=facts or {}))
 
     def path(self, notebook, name):
         return self.folder / notebook / "tables" / f"{name}.csv"
@@ -101,6 +105,21 @@ def test_performance_is_that_of_table_2_at_the_frozen_threshold(results):
         own = own.set_index("metric")
         wanted = [printed(own.loc[metric]) for metric in METRIC_NAMES] + [str(own["n"].iloc[0])]
         assert wanted in rows_of(card, name)
+
+
+def test_what_a_call_is_worth_is_that_of_its_table_and_said_in_words(results):
+    cards = results.cards()
+    assert "In words: not known, this file was kept without the counts." in cards["cyclegan.md"]
+    counts = dict(all=CallCounts(80, 20, 45, 5), passed=CallCounts(70, 10, 40, 2, 20, 8))
+    results.write(facts=dict(decision=as_facts(counts, 0.25)))
+    card = results.cards()["cyclegan_texture.md"]
+    own = results.table(JUDGED, "decision").query("arm == 'cyclegan_texture'")
+    shown = rows_of(card, "every image called", "CycleGAN + texture")
+    assert shown == [[printed(row) for row in own.query("images == 'all'").itertuples()]]
+    assert rows_of(card, "images that the gate passes", "CycleGAN + texture")
+    assert rows_of(card, "every image called", "oracle")
+    for kept in counts.values():
+        assert decision_words(kept, 0.25, "cyclegan_texture", EmbryoParameters()) in card
 
 
 def test_a_structure_that_is_not_seen_in_the_truth_counts_as_not_measured(results):
@@ -200,7 +219,7 @@ def test_arms_that_do_as_well_without_it_are_named(results):
     [(AUDIT, name) for name in ("integrity", "excluded", "exact_duplicates", "near_duplicates",
                                 "name_collisions", "group_leaks", "frames")]
     + [(JUDGED, name) for name in ("table_2", "table_2_seeds", "label_flips", "structures",
-                                   "prior_stress", "gate", "memorisation")],
+                                   "prior_stress", "gate", "memorisation", "decision")],
 )  # fmt: skip
 def test_without_its_tables_there_is_no_card(results, notebook, table):
     results.path(notebook, table).unlink()

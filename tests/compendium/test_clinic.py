@@ -1,8 +1,12 @@
 """A folder of own images through a translator: what is written, and what is never overwritten."""
 
+import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from html import unescape
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,11 +15,14 @@ import tifffile
 import torch
 from PIL import Image
 
+from compendium.clinic.expectation import expectation
 from compendium.clinic.pasting import Square, paste
 from compendium.clinic.reader import Reader
 from compendium.clinic.translation import EXCLUDED, PAGE, TABLE, translate_folder
 from engine.errors import InputError
 from engine.paths import ROOT
+from lib.evaluation.decision import CallCounts, as_facts, decision_values
+from lib.figures.verdicts import decision_words
 from lib.models.bundle import Bundle, load_bundle, save_bundle
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble
@@ -90,6 +97,81 @@ def test_every_image_comes_out_at_its_own_size(weights, folder, tmp_path):
     assert page.count("<figure>") == 3
     assert "not a medical device" in page
     assert "cyclegan.md, beside its weights" in page
+
+
+COUNTS = dict(all=CallCounts(80, 20, 45, 5), passed=CallCounts(70, 10, 40, 2, 20, 8))
+
+
+def page_of(tmp_path, folder, counts, prevalence=None, given=None, **changes):
+    """The page of a folder whose images have all passed a gate that lets everything pass."""
+    bundle = make_bundle(framing="whole", **changes)
+    facts = dict(decision=as_facts(counts, prevalence)) if counts else {}
+    gate = replace(bundle.gate, threshold=2.0)
+    save_bundle(tmp_path / "w.safetensors", replace(bundle, facts=facts, gate=gate))
+    (folder / "broken.png").unlink(missing_ok=True)
+    out = tmp_path / f"out {given}"
+    table = translate_folder(tmp_path / "w.safetensors", folder, out, prevalence=given)
+    return table, " ".join(unescape((out / PAGE).read_text()).split())
+
+
+def test_the_page_says_what_to_expect_at_the_clinics_prevalence(folder, tmp_path):
+    table, page = page_of(tmp_path, folder, COUNTS, prevalence=0.5)
+    assert "prevalence of 0.500 (blastocyst; that of the run's parameters)" in page
+    assert "Counted on synthetic images (phantoms)" in page
+    called = int(table["called"].sum())
+    worth = decision_values(COUNTS["passed"], 0.5).set_index("metric")
+    assert re.search(
+        rf"Of 3 images here that the gate passes, {called} (is|are) called blast", page
+    )
+    for metric, row in worth.iterrows():
+        assert f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" in page, metric
+    for counts in COUNTS.values():
+        assert decision_words(counts, 0.5, "cyclegan", EmbryoParameters()) in page
+    _, other = page_of(tmp_path, folder, COUNTS, prevalence=0.5, given=0.05)
+    assert "prevalence of 0.050 (blastocyst; given with --prevalence)" in other
+    ppv = decision_values(COUNTS["passed"], 0.05).set_index("metric").loc["ppv", "value"]
+    assert f"{ppv:.3f} [" in other
+    assert ppv < worth.loc["ppv", "value"] - 0.4
+
+
+def test_without_a_prevalence_it_is_that_of_the_hold_out(folder, tmp_path):
+    own = dict(data_kind="table", data_dir="own", positive_label="good", negative_label="bad")
+    _, page = page_of(tmp_path, folder, COUNTS, **own)
+    assert "prevalence of 0.667 (good; that of the hold-out, since none was given)" in page
+    assert "phantom" not in page
+    assert "Of 100 images, 67 are of class good." in page
+
+
+def test_weights_kept_without_counts_say_so(folder, tmp_path):
+    _, page = page_of(tmp_path, folder, None)
+    assert "Not known: these weights were kept without the counts of their hold-out." in page
+    assert "PPV" not in page
+
+
+def test_how_many_of_those_called_are_right_is_expected_by_their_number():
+    bundle = SimpleNamespace(
+        facts=dict(decision=as_facts(COUNTS, 0.5)), params=EmbryoParameters(), arm="cyclegan"
+    )
+    translated = pd.DataFrame(
+        dict(called=[1] * 200 + [0] * 100, passes=[True] * 290 + [False] * 10)
+    )
+    lines = expectation(bundle, translated).folder
+    worth = decision_values(COUNTS["passed"], 0.5).set_index("metric")
+    right = 200 * worth.loc["ppv", ["value", "low", "high"]]
+    missed = 90 * (1 - worth.loc["npv", ["value", "high", "low"]])
+    for line, count, expected in ((lines[0], 200, right), (lines[1], 90, missed)):
+        assert f"{count} are called" in line
+        assert f"on average {expected['value']:.0f} of them" in line
+        numbers = [int(n) for n in re.search(r"interval (\d+) to (\d+)", line).groups()]
+        assert numbers == [math.floor(expected.iloc[1]), math.ceil(expected.iloc[2])]
+    assert "Of the 10 images that it stops nothing is expected" in lines[2]
+    assert expectation(bundle).folder == []
+
+
+def test_an_impossible_prevalence_is_refused_before_anything_is_written(weights, folder, tmp_path):
+    with pytest.raises(InputError, match=r"prevalence 40.0: not between 0 and 1"):
+        translate_folder(weights, folder, tmp_path / "out", prevalence=40.0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_names_of_files_labels_and_arms_are_no_part_of_the_page(tmp_path):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from compendium.reader_study import figures as readers
 from lib import figures
+from lib.evaluation.decision import CallCounts, by_prevalence
 from lib.evaluation.metrics import METRICS
 from lib.evaluation.statistics import metric_intervals
 from lib.figures import style
@@ -141,6 +142,14 @@ def read_images():
     return pd.DataFrame(rows)
 
 
+def missed():
+    """Eight images called wrongly, one of them without label 1."""
+    return pd.DataFrame(
+        dict(place=range(8), id=list("abcdefgh"), kind=["false negative"] * 7 + ["false positive"],
+             label=[1] * 7 + [0], score=0.25, gate=0.5, passes=[False] + [True] * 7)
+    )  # fmt: skip
+
+
 def agreements():
     rows = [
         dict(question=question, reader="all", value=0.6, low=0.4, high=0.8, images=40, pairs=16)
@@ -199,6 +208,14 @@ DRAWINGS = {
     "prior_stress_plot": lambda: figures.prior_stress_plot(
         pd.concat([flips().head(2).assign(share=share) for share in (0.0, 0.5, 1.0)]),
         0.6, NOTE,
+    ),
+    "predictive_value_curves": lambda: figures.predictive_value_curves(
+        by_prevalence({arm: dict(all=CallCounts(50, 10, 30, 5)) for arm in ARMS}), 0.4, NOTE,
+        "ED1 hold-out",
+    ),
+    "miss_sheet": lambda: figures.miss_sheet(
+        dict(photograph=stack(9, 3), translated=stack(9), truth=stack(9)), missed(), NOTE,
+        "ED1 hold-out",
     ),
     "reader_dots": lambda: readers.reader_dots(
         read_images(), dict(ED4=True, cyclegan_texture=False), NOTE, ["no blastocyst", "blastocyst"]
@@ -304,6 +321,23 @@ def test_residuals_are_signed_luma_differences():
     expected = (brighter.int() - raw.int()).float().mean(dim=(1, 2, 3))
     assert drawn["mean"].tolist() == pytest.approx(expected.tolist())
     assert (drawn["mean"] > 8).all()
+
+
+def test_misses_are_shown_up_to_so_many_of_each_kind_and_all_are_counted():
+    sheet, drawn = DRAWINGS["miss_sheet"]()
+    text = " ".join(" ".join(text.get_text() for text in sheet.texts).split())
+    assert "7 false negatives and 1 false positive," in text
+    assert "photograph, translated, truth" in text
+    assert drawn["id"].tolist() == list("abcdefh")  # six of the one kind, all of the other
+    titles = [axes.get_title(loc="left") for axes in sheet.axes]
+    assert titles[0] == "blastocyst: score 0.25, gate 0.50, stopped"
+    assert titles[6] == "no blastocyst: score 0.25, gate 0.50"
+    looks = [stack(9, 3)[7].float().mean(0), *[stack(9)[7, 0].float()] * 2]
+    shown = sheet.axes[6].images[0].get_array().mean(axis=2)
+    assert shown.shape == (16, 3 * 16 + 2)
+    for place, look in enumerate(looks):
+        part = shown[:, 17 * place : 17 * place + 16]
+        assert np.asarray(part) == pytest.approx(look.numpy(), abs=1e-3)
 
 
 def test_images_keep_their_shape():

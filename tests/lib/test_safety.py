@@ -1,5 +1,7 @@
 """The safety audit: each measure on a case whose answer is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -36,6 +38,30 @@ def test_flips_are_counted_by_class_and_direction():
     assert found.loc[1, ["flips", "n", "to_positive"]].tolist() == [1, 2, 0]
     assert found.loc[0, "value"] == pytest.approx(0.75)
     assert found.loc[0, "low"] < 0.75 < found.loc[0, "high"]
+
+
+class Inverted(nn.Module):
+    """A translator that turns bright to dark."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        return -x
+
+
+def test_translators_of_other_mixes_are_held_against_the_untouched_image():
+    judge = SimpleNamespace(
+        threshold=0.5, fold_scores=lambda stack: stack.float().mean((1, 2, 3)).numpy()[None] / 255
+    )
+    stack = torch.tensor([10, 250, 240, 20], dtype=torch.uint8).view(4, 1, 1, 1)
+    stack = stack.expand(4, 1, 16, 16).contiguous()
+    mixes = {0.0: Identity(), 1.0: Inverted()}
+    found = safety.prior_stress(mixes, judge, stack, np.array([0, 1, 1, 1]))
+    flips = found.set_index(["share", "label"])["flips"].to_dict()
+    assert flips == {(0.0, 0): 0, (0.0, 1): 0, (1.0, 0): 1, (1.0, 1): 3}
+    assert set(found["arm"]) == {"mix"}
 
 
 def test_structures_kept_invented_and_erased():
