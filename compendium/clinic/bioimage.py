@@ -13,7 +13,6 @@ import yaml
 from bioimageio.core import test_model
 from bioimageio.spec import ValidationContext, build_description, save_bioimageio_package
 from bioimageio.spec.model import ModelDescr
-from loguru import logger
 from PIL import Image
 
 from compendium.clinic.onnx_graph import INPUT, MULTIPLE, OPSET, OUTPUT, run_model
@@ -56,7 +55,6 @@ def write_package(model: onnx.ModelProto, bundle: Bundle, weights: Path) -> byte
     stack = image[None, None].astype(np.float32)
     made = run_model(model, stack)
     picture = np.rint(made[0, 0]).astype(np.uint8)
-    logger.disable("bioimageio.spec")  # its warnings are of tags that the zoo would like
     with TemporaryDirectory() as name:
         folder = Path(name)
         onnx.save(model, folder / "weights.onnx")
@@ -66,10 +64,11 @@ def write_package(model: onnx.ModelProto, bundle: Bundle, weights: Path) -> byte
             Image.fromarray(pixels).save(folder / f"sample_{file}.png")
         Image.fromarray(np.hstack([image, picture])).save(folder / "cover.png")
         (folder / "README.md").write_text(readme(bundle, weights))
-        context = ValidationContext(root=folder)
-        described = build_description(description(bundle, weights), context=context)
-        package = save_bioimageio_package(described, output_path=folder / "package.zip")
-        summary = test_model(package)
+        # What it would warn of are tags that the zoo wants of what is uploaded.
+        with ValidationContext(root=folder, log_warnings=False):
+            described = build_description(description(bundle))
+            package = save_bioimageio_package(described, output_path=folder / "package.zip")
+            summary = test_model(package)
         if summary.status != "passed":
             reasons = "; ".join(error.msg for detail in summary.details for error in detail.errors)
             raise InputError(
@@ -79,7 +78,7 @@ def write_package(model: onnx.ModelProto, bundle: Bundle, weights: Path) -> byte
         return package.read_bytes()
 
 
-def description(bundle: Bundle, weights: Path) -> dict[str, Any]:
+def description(bundle: Bundle) -> dict[str, Any]:
     """What ``rdf.yaml`` says, as its format 0.5 wants it."""
     p, kind = bundle.params, kind_of_images(bundle.params, bundle.domain)
     project = yaml.safe_load((ROOT / "CITATION.cff").read_text())
@@ -123,7 +122,7 @@ def _tensor(name: str, file: str, size: dict[str, int] | None) -> dict[str, Any]
 def title_of(bundle: Bundle) -> str:
     """One line that tells it from other translators."""
     kind = kind_of_images(bundle.params, bundle.domain)
-    return f"{arm_name(bundle.arm)}, {bundle.domain} to {bundle.params.source_domain} ({kind})"
+    return f"{arm_name(bundle.arm)} from {bundle.domain} to {bundle.params.source_domain} ({kind})"
 
 
 def readme(bundle: Bundle, weights: Path) -> str:
