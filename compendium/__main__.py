@@ -6,7 +6,13 @@ import argparse
 import sys
 import warnings
 
-from compendium.clinic.commands import add_audit, add_reader_study, add_translate, add_unpack
+from compendium.clinic.commands import (
+    add_audit,
+    add_export,
+    add_reader_study,
+    add_translate,
+    add_unpack,
+)
 from engine.errors import InputError
 
 
@@ -21,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_audit(commands)
     add_translate(commands)
+    add_export(commands)
     add_unpack(commands)
     add_reader_study(commands)
     _add_train(commands)

@@ -21,7 +21,13 @@ _TRAINING = (
 )  # fmt: skip
 _TEXTURE = ("texture_loss", "texture_rule", "texture_weight")
 _BLIND = 0.5  # share of true photographs without the structure; from here on it is not measured
-_PER_EMBRYO = "Synthetic phantoms: nothing below says how it does on real embryos."
+WARNINGS = {
+    "synthetic": "**Trained and judged on synthetic images.** Synthetic phantoms: nothing below "
+    "says how it does on real embryos.",
+    "semi-synthetic": "**Trained and judged on semi-synthetic images**: real ones through "
+    "simulated optics.",
+    "real": "**Trained and judged on real images**, those of its own data card and no others.",
+}
 
 
 def model_card(weights: Path, audit: Finished, judged: Finished) -> str:
@@ -44,7 +50,7 @@ def model_card(weights: Path, audit: Finished, judged: Finished) -> str:
     textured = bundle.arm.endswith("_texture") and p.texture_loss != "none"
     parts = [
         f"# Model card: {arm_name(bundle.arm)}, {bundle.domain} to {p.source_domain}",
-        _warning(p, bundle.domain),
+        WARNINGS[kind_of_images(p, bundle.domain)],
         _purpose(bundle),
         "## What it saw",
         _seen(bundle, audit.table("split")),
@@ -66,14 +72,13 @@ def model_card(weights: Path, audit: Finished, judged: Finished) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _warning(p: TranslationParameters, domain: str) -> str:
+def kind_of_images(p: TranslationParameters, domain: str) -> str:
+    """What a translator from ``domain`` learnt from, a key of ``WARNINGS``."""
     if p.data_kind == "phantom":
-        return f"**Trained and judged on synthetic images.** {_PER_EMBRYO}"
+        return "synthetic"
     if p.second_target_optics and domain == p.second_target_domain:
-        return (
-            "**Trained and judged on semi-synthetic images**: real ones through simulated optics."
-        )
-    return "**Trained and judged on real images**, those of its own data card and no others."
+        return "semi-synthetic"
+    return "real"
 
 
 def _purpose(bundle: Bundle) -> str:

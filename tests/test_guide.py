@@ -5,16 +5,22 @@ import re
 import shlex
 
 import numpy as np
+import onnx
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from compendium.__main__ import main
+from compendium.clinic.onnx_graph import build_model
 from compendium.readme import REFERENCE
 from engine.parameters import load_params
 from engine.paths import ROOT
 from engine.results import Finished
 from lib.data.sources import open_source
+from lib.models.cyclegan import CycleGAN
+from lib.models.parameters import TranslatorParameters
+from lib.models.translation import translate
 
 GUIDE = (ROOT / "docs" / "own_devices.md").read_text()
 SPERM = ROOT / "params" / "sperm.yaml"
@@ -67,7 +73,7 @@ def test_make_knows_target_and_variables(command):
 def test_every_step_of_the_guide_is_there():
     verbs = {command.split()[1] for command in COMMANDS if command.startswith("make")}
     verbs |= {command.split()[1] for command in COMMANDS if command.startswith(".venv")}
-    assert {"setup", "audit", "reproduce", "translate", "crate", "reference"} <= verbs
+    assert {"setup", "audit", "reproduce", "translate", "export", "crate", "reference"} <= verbs
 
 
 def test_parameters_are_those_of_the_kept_run(params):
@@ -88,12 +94,25 @@ def test_list_is_written_and_read_with_the_parameters(params, tmp_path):
         for number in range(3):
             picture = Image.fromarray(rng.integers(0, 256, (40, 40), dtype=np.uint8))
             picture.save(root / place / f"{number}.png")
-    (script,) = blocks("python")
+    script, _ = blocks("python")
     exec(script.replace("/path/to/data/mine", str(root)), {})
     table = open_source(params, tmp_path).table()
     listed = table[table["domain"] != params.second_target_domain]
     assert listed.groupby(["domain", "label"]).size().tolist() == [3] * 4
     assert (table["domain"] == params.second_target_domain).sum() == 6
+
+
+def test_an_exported_translator_is_used_as_told(tmp_path, monkeypatch):
+    generator = CycleGAN(TranslatorParameters(base_filters=4, blocks=1)).to_source.eval()
+    onnx.save(build_model(generator, {}), tmp_path / "translator.onnx")
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "crop.png")
+    _, recipe = blocks("python")
+    monkeypatch.chdir(tmp_path)
+    exec(recipe, {})
+    wanted = translate(generator, torch.from_numpy(pixels[None, None]))[0, 0].numpy()
+    made = np.asarray(Image.open(tmp_path / "translated.png"))
+    assert np.abs(made.astype(int) - wanted).max() <= 1
 
 
 def test_places_are_those_that_a_run_makes():

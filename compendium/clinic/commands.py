@@ -66,6 +66,29 @@ def add_translate(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(command=run)
 
 
+def add_export(commands: argparse._SubParsersAction) -> None:
+    """A trained translator for other programs."""
+
+    def run(**options: Any) -> None:
+        from compendium.clinic.export import export
+
+        difference = export(**options)
+        print(f"ONNX Runtime and PyTorch differ by at most {difference:.2g} of 255 grey levels")
+        print(f"written: {options['out']}")
+
+    parser = commands.add_parser(
+        "export",
+        help="write a trained translator as ONNX, or as a package of the BioImage Model Zoo",
+        epilog="example: compendium export results/quick/NOTEBOOK/models/"
+        "cyclegan_texture.safetensors --to bioimage --out translator.zip",
+    )
+    parser.add_argument("weights", help="from results/PROFILE/NOTEBOOK/models")
+    parser.add_argument("--to", required=True, help="onnx or bioimage")
+    parser.add_argument("--out", required=True, help="file to write")
+    parser.add_argument("--force", action="store_true", help="overwrite that file")
+    parser.set_defaults(command=run)
+
+
 def add_unpack(commands: argparse._SubParsersAction) -> None:
     """Unpack an archive of images."""
 

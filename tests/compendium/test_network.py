@@ -89,6 +89,7 @@ def test_commands_and_notebooks_do_not(call, tmp_path):
         ("-m", "compendium", "audit", images, "--out", tmp_path / "audit.html"),
         ("-m", "compendium", "translate", "--weights", weights, "--images", images, "--out",
          tmp_path / "out"),
+        ("-m", "compendium", "export", weights, "--to", "bioimage", "--out", tmp_path / "t.zip"),
         ("-m", "compendium", "claims", kept),
         ("-c", notebook),
     ):  # fmt: skip
