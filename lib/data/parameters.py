@@ -57,9 +57,10 @@ class ImageParameters(Parameters):
     @property
     def counted(self) -> tuple[str, str]:
         """What is counted in a sentence, and those of label 1 among it, in the plural."""
-        if self.data_kind == "table":
-            return "images", f"of class {self.positive_label}"
-        return "embryos", "blastocysts"
+        positive = self.label_names[1]
+        if positive == "blastocyst":
+            return "embryos", "blastocysts"
+        return "images", f"of class {positive}"
 
     @property
     def holdout_shares(self) -> dict[str, float]:
