@@ -38,7 +38,7 @@ def model(height, width):
     graph = helper.make_graph(nodes, "as it is", ends[:1], ends[1:])
     opset = helper.make_opsetid("", 17)
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), "weights.onnx")
-    np.save("test.npy", np.zeros((1, 1, 64, 96), np.float32))
+    np.save("test.npy", np.ones((1, 1, 64, 96), np.float32))
 
     def tensor(name, sizes):
         axes = [dict(type="batch"), dict(type="channel", channel_names=["grey"])]

@@ -73,9 +73,8 @@ def session(weights):
     return onnxruntime.InferenceSession(out)
 
 
-@pytest.fixture
-def offline(monkeypatch):
-    """Addresses that were asked for: none of them is reached."""
+def cut_off(monkeypatch):
+    """Let no address be reached; the list of those that will be asked for."""
     asked = []
 
     def refused(*given, **_):
@@ -197,11 +196,20 @@ def content(package):
         return {name: opened.read(name) for name in opened.namelist()}
 
 
-def test_a_package_passes_the_zoos_own_test_without_a_network(weights, tmp_path, offline):
+@pytest.fixture(scope="module")
+def package(weights):
+    """A package, and the addresses that were asked for while it was written."""
+    out = weights.with_suffix(".zip")
+    with pytest.MonkeyPatch.context() as patch:
+        asked = cut_off(patch)
+        assert export(weights, "bioimage", out) < TOLERANCE
+    return out, asked
+
+
+def test_a_package_passes_the_zoos_own_test_without_a_network(package, monkeypatch):
     from bioimageio.core import predict, test_model
 
-    out = tmp_path / "translator.zip"
-    assert export(weights, "bioimage", out) < TOLERANCE
+    (out, asked_before), asked = package, cut_off(monkeypatch)
     summary = test_model(out)
     assert summary.status == "passed", summary.format()
     names = [detail.name for detail in summary.details]
@@ -217,12 +225,11 @@ def test_a_package_passes_the_zoos_own_test_without_a_network(weights, tmp_path,
     oblong = np.random.default_rng(0).uniform(0, 255, (1, 1, 36, 48)).astype(np.float32)
     (tensor,) = predict(model=out, inputs=oblong).members.values()
     assert tensor.to_numpy().shape == (1, 1, 36, 48)
-    assert offline == []
+    assert asked_before == asked == []
 
 
-def test_a_package_describes_itself_honestly(weights, tmp_path):
-    export(weights, "bioimage", tmp_path / "translator.zip")
-    files = content(tmp_path / "translator.zip")
+def test_a_package_describes_itself_honestly(package):
+    files = content(package[0])
     said = yaml.safe_load(files["rdf.yaml"])
     assert said["name"] == "CycleGAN from ED1 to ED4 (synthetic)"
     assert "not a medical device" in said["description"]
