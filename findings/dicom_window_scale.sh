@@ -12,7 +12,7 @@
 # Who is hurt: whoever turns DICOM of several manufacturers into PNG for a network with one loop. The
 # files of one maker are right, those of another have bright shadows.
 #
-# This compendium computes the window of the standard to 0..255 itself.
+# This compendium brings the range that pydicom gives back to black and white, by the same rule.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

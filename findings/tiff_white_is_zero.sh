@@ -12,7 +12,7 @@
 # program reduces a file to 8 bits and another reads it. Half of the images are negatives, and a
 # network can tell the devices apart by polarity alone.
 #
-# This compendium reads grey TIFFs of both depths with Pillow, so it inherits this.
+# This compendium reads TIFFs of all depths with tifffile and turns them round itself.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -149,7 +149,8 @@ def structure(pixels: np.ndarray) -> dict[str, float]:
     height, width; low and peak; contrast: range of the means of blocks; spread: range of 98 % of
     its pixels.
     """
-    grey = pixels if pixels.ndim == 2 else pixels[..., 1]
+    # Of colours the one that shows most: one fluorescence may fill a single one.
+    grey = pixels if pixels.ndim == 2 else pixels[..., np.ptp(pixels, axis=(0, 1)).argmax()]
     height, width = (max(1, length // _GRID) for length in grey.shape)
     high, wide = grey.shape[0] // height * height, grey.shape[1] // width * width
     blocks = grey[:high, :wide].reshape(high // height, height, wide // width, width)

@@ -167,7 +167,7 @@ def _from_pillow(image: Image.Image, content: bytes) -> Stored:
         stored = _from_samples(imagecodecs.png_decode(content), image.mode)
         significant = _significant_bits(content)
         # The standard moves numbers up to the full 16 bits; programs of cameras leave them alone.
-        moved = significant and stored.pixels.max() >= 2**significant
+        moved = significant and _is_moved_up(stored.pixels, significant)
         return replace(stored, bits=16 if moved else significant, unused=unused)
     image = ImageOps.exif_transpose(image)
     mode = image.mode
@@ -179,6 +179,12 @@ def _from_pillow(image: Image.Image, content: bytes) -> Stored:
         return Stored(colours, mode, 8, alpha=alpha, unused=unused + words)
     grey = mode in ("1", "L")
     return Stored(np.asarray(image.convert("L" if grey else "RGB")), mode, 8, unused=unused)
+
+
+def _is_moved_up(pixels: np.ndarray, bits: int) -> bool:
+    """Whether numbers of ``bits`` bits fill 16: the lower ones repeat the highest, or are 0."""
+    lower = pixels & (2 ** (16 - bits) - 1)
+    return bool(pixels.max() >= 2**bits or (lower == pixels >> bits).all() or not lower.any())
 
 
 def _from_samples(pixels: np.ndarray, mode: str) -> Stored:

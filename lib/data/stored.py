@@ -57,7 +57,7 @@ def check_numbers(stored: Stored, name: object) -> None:
     pixels = stored.pixels
     if stored.plain:
         return
-    low, high = pixels.min(), pixels.max()
+    low, high = float(pixels.min()), float(pixels.max())
     if not np.isfinite([low, high]).all():
         raise InputError(
             f"{name}: {pixels.dtype} numbers, some of them infinite or missing (NaN). Replace "

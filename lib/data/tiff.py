@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,6 +21,7 @@ from tifffile import (
 )
 
 from engine.errors import InputError
+from lib.data.ome import own_pages, page_at, significant_bits, stack_of
 from lib.data.stored import Stored, without_empty_alpha
 
 _CHANNELS = "CEH"  # axes of tifffile: channel, wavelength, lifetime
@@ -29,8 +29,6 @@ _WORDS = {"Z": "focal planes", "T": "time points", "I": "pages", "Q": "pages", "
 _MAX_SAMPLE_VALUE, _ORIENTATION = 281, 274
 _BASE = {PHOTOMETRIC.RGB: 3, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.SEPARATED: 4,
          PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.PALETTE: 1}  # fmt: skip
-_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
-_BITS = re.compile(r'\bSignificantBits="(\d+)"')
 # Orientation of TIFF 6.0: how the stored rows and columns are turned to be looked at.
 _TURN: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
@@ -68,9 +66,20 @@ def read_tiff(
     with TiffFile(io.BytesIO(content), _multifile=False) as tiff:
         if not tiff.pages:
             raise InputError(f"{name}: a TIFF without a page. Export it again, as PNG.")
+        own = own_pages(tiff.ome_metadata or "")
+        if own:
+            chosen, unused, planes, place = _choose(stack_of(own), name, channel, plane)
+            page = tiff.pages[page_at(own, place)]
+            check_size(
+                page.imagewidth, page.imagelength, page.dtype.itemsize * page.samplesperpixel
+            )
+            return _meaning(
+                page, page.asarray(), name, channel, unused, declared=_declared(tiff, page),
+                plane=chosen, planes=planes,
+            )  # fmt: skip
         series = tiff.series[0]
         others = [s for s in tiff.series[1:] if s.size]
-        chosen, unused, planes, place = _choose(series, name, channel, plane)
+        chosen, unused, planes, place = _choose(_stack(series), name, channel, plane)
         page = series.keyframe
         alone = _page_at(series, place)
         decoded = series.shape if alone is None else page.shape
@@ -87,12 +96,16 @@ def read_tiff(
         )  # fmt: skip
 
 
+def _stack(series: TiffPageSeries) -> list[tuple[str, int]]:
+    """Axes of a stack and their lengths, without those of a picture."""
+    return [(axis, length) for axis, length in zip(series.axes, series.shape, strict=True)
+            if axis not in "YXS"]  # fmt: skip
+
+
 def _choose(
-    series: TiffPageSeries, name: object, channel: int, plane: int | None
+    stack: list[tuple[str, int]], name: object, channel: int, plane: int | None
 ) -> tuple[int, list[str], int, list[int]]:
     """Plane, what is left out, number of planes, and the place along all axes of the stack."""
-    stack = [(axis, length) for axis, length in zip(series.axes, series.shape, strict=True)
-             if axis not in "YXS"]  # fmt: skip
     place, unused, planes, chosen = [], [], 1, 1
     for axis, length in stack:
         at, rest = 0, f"{length - 1} of {length} {_WORDS.get(axis, f'steps along {axis}')}"
@@ -115,8 +128,7 @@ def _choose(
 
 def _page_at(series: TiffPageSeries, place: Sequence[int]) -> TiffPage | TiffFrame | None:
     """The page at a place along the axes of a stack, None where pages hold more than a plane."""
-    shape = [length for axis, length in zip(series.axes, series.shape, strict=True)
-             if axis not in "YXS"]  # fmt: skip
+    shape = [length for _, length in _stack(series)]
     if len(series.pages) != math.prod(shape):
         return None
     page = series.pages[int(np.ravel_multi_index(place, shape)) if shape else 0]
@@ -178,7 +190,7 @@ def _meaning(
         if seen:
             alpha, words = without_empty_alpha(extra[..., seen[0]])
             unused += words
-            opaque = _opaque(pixels.dtype, declared)
+            opaque = _opaque(extra[..., seen[0]], declared)
             if alpha is not None and kinds[seen[0]] == EXTRASAMPLE.ASSOCALPHA:
                 pixels = _unassociated(pixels, alpha, opaque)
         if base == 1:
@@ -227,10 +239,13 @@ def _kind(pixels: np.ndarray) -> str:
     return f"{letter}{pixels.itemsize * 8}"
 
 
-def _opaque(dtype: np.dtype, declared: int | None) -> float:
-    if dtype.kind == "f":
+def _opaque(alpha: np.ndarray, declared: int | None) -> float:
+    """The largest number of alpha; what is declared of the colours may hold of them only."""
+    if alpha.dtype.kind == "f":
         return 1.0
-    return float(2**declared - 1 if declared else np.iinfo(dtype).max)
+    if declared and alpha.max() < 2**declared:
+        return float(2**declared - 1)
+    return float(np.iinfo(alpha.dtype).max)
 
 
 def _unassociated(pixels: np.ndarray, alpha: np.ndarray, opaque: float) -> np.ndarray:
@@ -261,15 +276,9 @@ def _declared(tiff: TiffFile, page: TiffPage) -> int | None:
         return None
     if bits < container or container == 8:
         return bits
-    said = [_ome_bits(tiff.ome_metadata or ""), _maximum_bits(page)]
+    said = [significant_bits(tiff.ome_metadata or ""), _maximum_bits(page)]
     said = [found for found in said if found and found < container]
     return min(said) if said else _camera_bits(page, container)
-
-
-def _ome_bits(description: str) -> int | None:
-    pixels = _PIXELS.search(description)
-    found = _BITS.search(pixels.group()) if pixels else None
-    return int(found.group(1)) if found else None
 
 
 def _maximum_bits(page: TiffPage) -> int | None:

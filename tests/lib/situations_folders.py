@@ -119,3 +119,18 @@ def blank(folder: Path) -> None:
         save(folder / f"blank_{level}.png", np.full_like(eight(), level))
     assert set(images(folder)) == {"a.png"}
     assert {"blank_0.png", "blank_1.png", "blank_255.png"} == set(reasons(Folder(folder).excluded))
+
+
+@situation("one fluorescence exported in blue or red only", "maxpmx/CelloType#10", "no blank frame")
+def one_colour(folder: Path) -> None:
+    nothing = np.zeros_like(eight())
+    right = {}
+    for place, name in ((0, "red.png"), (2, "blue.png")):
+        planes = [nothing, nothing, nothing]
+        planes[place] = eight()
+        right[name] = np.dstack(planes)
+        save(folder / name, right[name])
+    seen = images(folder)
+    assert set(seen) == set(right)
+    for name, pixels in seen.items():
+        near(pixels, right[name])

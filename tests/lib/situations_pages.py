@@ -138,26 +138,41 @@ def scenes(folder: Path) -> None:
     used(folder, "a.ome.tif", pages[0])
 
 
-def ome_set(folder: Path, pages: np.ndarray) -> list[Path]:
-    """An OME-TIFF set: one file a time point, each with the description of all."""
+UUID = "urn:uuid:00000000-0000-4000-8000-00000000000"
+
+
+def ome_set(folder: Path, pages: np.ndarray, axis: str) -> list[Path]:
+    """An OME-TIFF set of pages (N, planes, H, W), a file each of N with a stack of focal planes.
+
+    Each describes the whole set, N as time points (``axis`` T) or as images (P).
+    """
     names = [f"set_{number}.ome.tif" for number in range(len(pages))]
-    parts = "".join(
-        f'<TiffData FirstT="{number}" FirstZ="0" FirstC="0" IFD="0" PlaneCount="1">'
-        f'<UUID FileName="{name}">urn:uuid:00000000-0000-4000-8000-00000000000{number}</UUID>'
-        "</TiffData>"
+    parts = [
+        "".join(
+            f'<TiffData FirstZ="{z}" FirstC="0" FirstT="{number if axis == "T" else 0}" IFD="{z}" '
+            f'PlaneCount="1"><UUID FileName="{name}">{UUID}{number}</UUID></TiffData>'
+            for z in range(pages.shape[1])
+        )
         for number, name in enumerate(names)
+    ]
+    groups = ["".join(parts)] if axis == "T" else parts
+    described = "".join(
+        f'<Image ID="Image:{n}"><Pixels ID="Pixels:{n}" DimensionOrder="XYZCT" Type="uint8" '
+        f'SizeX="{WIDTH}" SizeY="{HEIGHT}" SizeZ="{pages.shape[1]}" SizeC="1" '
+        f'SizeT="{len(pages) if axis == "T" else 1}">'
+        f'<Channel ID="Channel:{n}:0" SamplesPerPixel="1"/>{group}</Pixels></Image>'
+        for n, group in enumerate(groups)
     )
-    for number, (name, page) in enumerate(zip(names, pages, strict=True)):
+    for number, (name, planes) in enumerate(zip(names, pages, strict=True)):
         xml = (
             '<?xml version="1.0" encoding="UTF-8"?>'
             '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
-            f'UUID="urn:uuid:00000000-0000-4000-8000-00000000000{number}">'
-            '<Image ID="Image:0" Name="a"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" '
-            f'Type="uint8" SizeX="{WIDTH}" SizeY="{HEIGHT}" SizeC="1" SizeZ="1" '
-            f'SizeT="{len(pages)}"><Channel ID="Channel:0:0" SamplesPerPixel="1"/>{parts}'
-            "</Pixels></Image></OME>"
+            f'UUID="{UUID}{number}">{described}</OME>'
         )
-        tiff(folder / name, page, description=xml, metadata=None)
+        with tifffile.TiffWriter(folder / name) as writer:
+            for plane in planes:
+                writer.write(plane, description=xml, metadata=None)
+                xml = None
     return [folder / name for name in names]
 
 
@@ -165,18 +180,30 @@ def ome_set(folder: Path, pages: np.ndarray) -> list[Path]:
     "OME-TIFF set, one file a time point", "MouseLand/suite2p#116", "each file gives its own image"
 )
 def several_files(folder: Path) -> None:
-    pages = stack(3)
-    for path, page in zip(ome_set(folder, pages), pages, strict=True):
+    pages = stack(3, 1)
+    for path, (page,) in zip(ome_set(folder, pages, "T"), pages, strict=True):
         near(decode(path), page)
+
+
+@situation(
+    "OME-TIFF set, one file a position with its focal planes (Micro-Manager)",
+    "cgohlke/tifffile#54",
+    "the central plane of the file itself",
+)
+def positions(folder: Path) -> None:
+    pages = stack(3, 5)
+    for axis in "PT":
+        for path, planes in zip(ome_set(folder, pages, axis), pages, strict=True):
+            assert "4" in used(folder, path.name, planes[2])
 
 
 @situation("one file of an OME-TIFF set alone, renamed", "cgohlke/tifffile#72", "its own image")
 def one_of_a_set(folder: Path) -> None:
-    pages = stack(3)
-    first, second, third = ome_set(folder, pages)
+    pages = stack(3, 1)
+    first, second, third = ome_set(folder, pages, "T")
     first.unlink()
     second.unlink()
-    near(decode(third.rename(folder / "mine.ome.tif")), pages[2])
+    near(decode(third.rename(folder / "mine.ome.tif")), pages[2, 0])
 
 
 @situation(
@@ -199,7 +226,7 @@ def pyramid(folder: Path) -> None:
 def preview(folder: Path) -> None:
     with tifffile.TiffWriter(folder / "a.tif") as writer:
         writer.write(np.ascontiguousarray(eight()[::2, ::2]), metadata=None)
-        writer.write(stack(3), metadata=None)
+        writer.write(stack(3), photometric="minisblack", metadata=None)
     used(folder, "a.tif", eight()[::2, ::2])
 
 

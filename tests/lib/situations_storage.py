@@ -185,6 +185,18 @@ def associated_alpha(folder: Path) -> None:
 
 
 @situation(
+    "colour of 12 declared bits whose alpha has 16", TRIED, "opaque; the depth is that of colour"
+)
+def deep_alpha(folder: Path) -> None:
+    raw = colour().astype(np.uint16) * 16
+    meta = dict(ome=True, metadata={"axes": "YXS", "SignificantBits": 12})
+    for white in (4095, 65535):
+        stored = np.dstack([raw, np.full_like(raw[..., 0], white)])
+        options = dict(photometric="rgb", extrasamples=["unassalpha"], **meta)
+        near(decode(tiff(folder / "a.ome.tif", stored, **options)), scaled(raw, 12))
+
+
+@situation(
     "RGB with a fourth sample of no stated meaning (ExtraSamples 0)",
     "image-rs/image-tiff#390",
     "the colours as they are, the sample said to be unused",
