@@ -84,11 +84,11 @@ def data_card(audit: Finished, data: str) -> str:
         _groups(split, params),
         "## What they are",
         markdown_table(integrity),
-        "Widths and heights in pixels; bits: depth of the device, 0 for floats of 0 to 1.",
+        "Widths and heights in pixels.",
+        *_depths(integrity),
         "## What was left out",
         _left_out(audit.table("excluded")),
-        "In the files that are used, but not used themselves (pages, focal planes, channels):",
-        _left_out(audit.table("unused")),
+        *_unused(audit),
         "## Duplicates",
         f"Images with an exact twin: {len(exact)}. Pairs that look alike: {len(near)}, of them "
         f"across domains: {across}. The images of a pair are in one group. File names that occur "
@@ -142,6 +142,23 @@ def _groups(split: pd.DataFrame, params: TranslationParameters) -> str:
         "images of one patient may lie on both sides of the split, and intervals are too narrow if "
         "they do."
     )
+
+
+def _depths(integrity: pd.DataFrame) -> list[str]:
+    """What the column bits says; nothing of results that are older than it."""
+    if "bits" not in integrity:
+        return []
+    return ["bits: depth of the device, 0 for floats of 0 to 1."]
+
+
+def _unused(audit: Finished) -> list[str]:
+    """Parts of used files that are not used; nothing of results from before these were counted."""
+    if "unused" not in tables_in(audit.folder / "tables"):
+        return []
+    return [
+        "In the files that are used, but not used themselves (pages, focal planes, channels):",
+        _left_out(audit.table("unused")),
+    ]
 
 
 def _left_out(excluded: pd.DataFrame) -> str:

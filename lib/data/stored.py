@@ -60,8 +60,8 @@ def check_numbers(stored: Stored, name: object) -> None:
     low, high = float(pixels.min()), float(pixels.max())
     if not np.isfinite([low, high]).all():
         raise InputError(
-            f"{name}: {pixels.dtype} numbers, some of them infinite or missing (NaN). Replace "
-            "them and save it with 8 or 16 bits."
+            f"{name}: {pixels.dtype} numbers, some of them infinite or missing (NaN). "
+            "Save it with 8 or 16 bits, without them."
         )
     if low < 0:
         raise InputError(
