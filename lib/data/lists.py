@@ -51,7 +51,9 @@ def read_list(path: Path) -> pd.DataFrame:
         ) from None
     rows = [row for row in rows if any(row)]
     if not rows:
-        raise InputError(f"{path}: not a table of comma-separated values, it is empty. Add the images to it.")
+        raise InputError(
+            f"{path}: not a table of comma-separated values, it is empty. Add the images to it."
+        )
     head, *rows = rows
     while rows and all(len(row) > len(head) and not row[-1] for row in rows):
         rows = [row[:-1] for row in rows]
