@@ -118,6 +118,13 @@ def test_notebook_starts_with_question_parameters_and_setup(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_names_of_domains_are_made_safe_where_they_name_files_or_metrics(path):
+    """A domain may be called 'Nikon 20x/0.4'."""
+    code = "\n".join(cell["source"] for cell in read_cells(path) if cell["type"] == "code")
+    assert re.findall(r'f"[^"]*\{(?!p\.key)[a-z_.]*domain\}[._]|domain\.lower', code) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
 def test_notebook_cells_are_short(path):
     cells = [cell for cell in read_cells(path)[3:] if cell["type"] == "code"]
     long = [cell["source"] for cell in cells if len(cell["source"].splitlines()) > 15]

@@ -140,3 +140,18 @@ def test_an_environment_of_an_unsuitable_python_is_refused_and_kept(machine):
     assert ".venv/bin/python is Python 3.10.13" in done.stderr
     assert "remove .venv" in done.stderr
     assert machine.environment() == "3.10.13"
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [("/discs/My Images", "/discs/My Images"), ("/data", "/data"), ("here", "{place}/here"),
+     ("My Images", "{place}/My Images"), (None, "{place}/data")],
+)  # fmt: skip
+def test_the_place_of_the_images_may_have_a_space(machine, given, seen):
+    answer = subprocess.run(
+        ["make", "--silent", "--eval", 'show: ; @echo "$$COMPENDIUM_DATA"', "show",
+         *([] if given is None else [f"DATA={given}"])],
+        cwd=machine.place, env={"PATH": str(machine.commands)}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert answer.stdout.strip() == seen.format(place=machine.place)
