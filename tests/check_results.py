@@ -97,6 +97,7 @@ def test_target_is_misread_and_translation_helps(metrics, domain, notebook):
     assert best - auc["raw"] >= (auc["oracle"] - auc["raw"]) / 3
 
 
+@of_quick  # where several seeds are trained, the metrics are those of all of them
 @pytest.mark.parametrize(("domain", "notebook"), TARGETS.items())
 def test_metrics_follow_from_the_kept_predictions(metrics, domain, notebook):
     combined = combine_folds(read_table(FOLDER / notebook / "predictions" / f"{domain}.csv"))
