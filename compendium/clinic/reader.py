@@ -39,7 +39,7 @@ class Reader:
         self._folder = folder.resolve()
         self._named = folder
         self._files = files
-        self._channel = channel or bundle.params.channel
+        self.channel = channel or bundle.params.channel
         self._trained = [int(bits) for bits in bundle.facts.get("bits", ())]
         self._estimated: pd.Series | None = None
         self._lock = threading.Lock()
@@ -53,21 +53,37 @@ class Reader:
             It cannot be read, is blank, or does not fit the depth.
         """
         path = self._named / file
-        stored = read_stored(read_bytes(path), path, self._channel)
+        stored = read_stored(read_bytes(path), path, self.channel)
         bits = 8 if stored.plain else stored.bits
         if bits is None:
             deep = [bits for bits in self._trained if bits != 8]
-            bits = deep[0] if len(deep) == 1 else self._estimate(file)
+            known = len(deep) == 1 and not stored.inverted  # that scale is not the camera's
+            bits = deep[0] if known else self._estimate(file)
         grey = to_grey(to_8_bit(stored, bits, path))
         words = blank(structure(grey), 1.0)
         if words:
             raise InputError(f"{path}: {words}")
         return Reading(file, grey, bits, "; ".join(stored.unused))
 
+    def at_same_depth(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Rows of an earlier run whose files would be read at the same depth now.
+
+        Where all files of the folder decide, another one changes the depth of those before it.
+        """
+        if (table["bits"] == 8).all():
+            return table
+        return table[[self._depth(row.file) == row.bits for row in table.itertuples()]]
+
+    def _depth(self, file: str) -> int | None:
+        try:
+            return self.read(file).bits
+        except InputError:  # beyond what the other files make of the device
+            return None
+
     def levels(self, row: tuple) -> np.ndarray:
         """The picture of a row of the table, uint8, at the depth it was read at."""
         path = self._named / row.file
-        return to_8_bit(read_stored(read_bytes(path), path, self._channel), int(row.bits), path)
+        return to_8_bit(read_stored(read_bytes(path), path, self.channel), int(row.bits), path)
 
     def words(self, table: pd.DataFrame) -> list[str]:
         """What is to be said of the depths of a table, a sentence each."""
@@ -90,6 +106,6 @@ class Reader:
         with self._lock:
             if self._estimated is None:
                 entries = pd.DataFrame(dict(id=list(self._files), domain="the folder"))
-                found = inspect_files(self._folder, entries, self._channel)
+                found = inspect_files(self._folder, entries, self.channel)
                 self._estimated = found.table.set_index("id")["bits"]
         return self._estimated.get(file)

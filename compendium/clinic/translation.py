@@ -32,7 +32,7 @@ _BATCH = 32
 _THREADS = 2  # that read and write beside the networks
 _COLUMNS = (
     "file", "output", "width", "height", "found", "left", "top", "side", "score", "called", "gate",
-    "passes", "bits", "unused", "sha256", "output_sha256", "weights", "exif",
+    "passes", "bits", "channel", "unused", "sha256", "output_sha256", "weights", "exif",
 )  # fmt: skip
 
 
@@ -64,8 +64,9 @@ def translate_folder(
     Columns file, output, width, height, found (of the embryo; True where whole images are used),
     left, top, side (the translated square, pixels), score (probability of label 1 after
     translation), called (at the frozen threshold), gate (distance from what the classifier knows),
-    passes (the gate), bits (depth that the file was read at), unused (what else is in it), sha256
-    and output_sha256 (of both files), weights (their SHA-256), exif (whether it was kept).
+    passes (the gate), bits (depth that the file was read at), channel (that was asked for), unused
+    (what else is in it), sha256 and output_sha256 (of both files), weights (their SHA-256), exif
+    (whether it was kept).
 
     Raises
     ------
@@ -79,10 +80,10 @@ def translate_folder(
     files, others = _image_files(images, out)
     reader = Reader(bundle, images, files, channel)
     names = _output_names(files)
-    made_by = dict(weights=file_digest(Path(weights)), exif=keep_exif)
+    made_by = dict(weights=file_digest(Path(weights)), exif=keep_exif, channel=reader.channel)
     kept = _earlier(out / TABLE)
     none = pd.DataFrame(columns=_COLUMNS)
-    done = none if kept is None else _still_there(kept, images, out, made_by)
+    done = none if kept is None else reader.at_same_depth(_still_there(kept, images, out, made_by))
     waiting = [file for file in files if file not in set(done["file"])]
     sides = [TABLE, EXCLUDED, PAGE] if kept is None else []
     in_the_way = [
@@ -91,7 +92,7 @@ def translate_folder(
     if in_the_way and not force:
         raise InputError(
             f"{out / in_the_way[0]}: in the way ({len(in_the_way)} such files), and not from the "
-            "same image and weights. Choose another --out, or --force to overwrite."
+            "same image, weights and options. Choose another --out, or --force to overwrite."
         )
     if (out / TABLE).exists():
         _write(out / TABLE, done)  # without what does not hold any more, or was cut off

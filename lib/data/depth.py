@@ -33,8 +33,11 @@ def device_bits(facts: pd.DataFrame) -> tuple[pd.Series, dict[object, str]]:
     if facts.empty:
         return bits.astype(int), {}
     floating = facts["dtype"].map(lambda name: np.dtype(name).kind == "f")
-    for (domain, _), rows in facts[bits.isna()].groupby(["domain", floating], sort=False):
-        own = facts[(facts["domain"] == domain) & (facts["declared"] > 8)]
+    # Who counts from white has written the numbers anew, at a scale of their own.
+    kinds = ["domain", floating, "inverted"]
+    for (domain, *_), rows in facts[bits.isna()].groupby(kinds, sort=False):
+        same = (facts["domain"] == domain) & (facts["inverted"] == rows["inverted"].iloc[0])
+        own = facts[same & (facts["declared"] > 8)]
         said = own["declared"].unique()
         agreed = len(said) == 1 and rows["dtype"].isin(own["dtype"]).all()
         bits[rows.index] = int(said[0]) if agreed else estimate(rows)

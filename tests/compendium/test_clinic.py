@@ -474,5 +474,21 @@ def test_what_is_beside_the_images_and_in_them_is_named(tmp_path):
     with pytest.warns(UserWarning, match="2 files left out"):
         both = translate_folder(weights, place, tmp_path / "second", channel=2).set_index("file")
     assert both.loc["two.tif", "unused"] == "1 of 2 channels"
-    again = translate_folder(weights, place, tmp_path / "second", channel=2)
+    with pytest.warns(UserWarning, match="2 files left out"):
+        again = translate_folder(weights, place, tmp_path / "second", channel=2)
     assert again.set_index("file").equals(both)
+    with pytest.raises(InputError, match=r"in the way \(3 such files\), and not from the same"):
+        translate_folder(weights, place, tmp_path / "second")  # another channel
+
+
+def test_an_earlier_run_at_another_depth_is_not_gone_on_with(tmp_path):
+    """Nothing is known of deep images, so one more of them changes the depth of all."""
+    weights, place, out = trained_on(tmp_path, 8), tmp_path / "in", tmp_path / "out"
+    photographs(place, 600, 900)
+    assert translate_folder(weights, place, out)["bits"].tolist() == [10, 10]
+    assert translate_folder(weights, place, out)["bits"].tolist() == [10, 10]
+    light = tifffile.imread(place / "900.tif")
+    tifffile.imwrite(place / "3600.tif", light * 4)
+    with pytest.raises(InputError, match="2 such files"):
+        translate_folder(weights, place, out)
+    assert translate_folder(weights, place, out, force=True)["bits"].tolist() == [12, 12, 12]

@@ -64,6 +64,7 @@ def test_floats_and_scales_that_count_from_white():
     assert bits_of(facts([0.3, 255.0], dtype="float32")) == ([8, 8], [])
     assert bits_of(facts([4000, 900], inverted=True)) == ([12, 12], [])
     assert bits_of(facts([4000, 9000], inverted=True)) == ([16, 16], [])
+    assert bits_of(facts([4000, 900]), facts([60000], inverted=True)) == ([12, 12, 16], [])
 
 
 def write(path, pixels, **options):
