@@ -94,7 +94,8 @@ def _thing(known: dict[str, Any], node: ast.AST) -> Any:
         return known.get(node.id)
     if isinstance(node, ast.Attribute):
         thing = _thing(known, node.value)
-        return inspect.unwrap(found) if (found := getattr(thing, node.attr, None)) else None
+        found = getattr(thing, node.attr, None)
+        return None if found is None else inspect.unwrap(found)
     return None
 
 
