@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 # EXIF that may be kept: description, maker, model, software, date, artist, copyright, and the parts
 # on exposure and place. The orientation was applied; of a TIFF the rest is the layout of its file.
@@ -55,7 +56,12 @@ def encode(image: np.ndarray, exif_of: Path | None) -> bytes:
     if exif_of is None:
         # Half the time of Pillow, which tries every filter, and 7 % larger.
         return imagecodecs.png_encode(image, level=_LEVEL, filter=imagecodecs.PNG.FILTER.PAETH)
-    with Image.open(exif_of) as original:
+    try:
+        original = Image.open(exif_of)
+    except UnidentifiedImageError:  # DICOM, and TIFF that Pillow does not know
+        warnings.warn(f"{exif_of}: no EXIF can be read from it, none was kept.", stacklevel=2)
+        return encode(image, None)
+    with original:
         given, exif = original.getexif(), Image.Exif()
         exif.update({tag: given[tag] for tag in _TAGS if tag in given})
         for part in _PARTS:

@@ -14,7 +14,7 @@ from engine.errors import InputError
 from lib.data.images import to_grey
 from lib.data.inspection import blank, inspect_files, structure
 from lib.data.reading import read_bytes, read_stored
-from lib.data.stored import depth_name, to_8_bit
+from lib.data.stored import UNIT, depth_name, to_8_bit
 from lib.models.bundle import Bundle
 
 
@@ -42,6 +42,7 @@ class Reader:
         self.channel = channel or bundle.params.channel
         self._trained = [int(bits) for bits in bundle.facts.get("bits", ())]
         self._estimated: pd.Series | None = None
+        self._odd: pd.Series | None = None
         self._lock = threading.Lock()
 
     def read(self, file: str) -> Reading:
@@ -56,7 +57,8 @@ class Reader:
         stored = read_stored(read_bytes(path), path, self.channel)
         bits = 8 if stored.plain else stored.bits
         if bits is None:
-            deep = [bits for bits in self._trained if bits != 8]
+            light = stored.pixels.dtype.kind == "f" and stored.pixels.max() <= 1
+            deep = [bits for bits in self._trained if bits != 8 and (bits == UNIT) == light]
             known = len(deep) == 1 and not stored.inverted  # that scale is not the camera's
             bits = deep[0] if known else self._estimate(file)
         grey = to_grey(to_8_bit(stored, bits, path))
@@ -70,9 +72,8 @@ class Reader:
 
         Where all files of the folder decide, another one changes the depth of those before it.
         """
-        if (table["bits"] == 8).all():
-            return table
-        return table[[self._depth(row.file) == row.bits for row in table.itertuples()]]
+        same = [self._depth(row.file) == row.bits for row in table.itertuples()]
+        return table[np.array(same, dtype=bool)]
 
     def _depth(self, file: str) -> int | None:
         try:
@@ -98,14 +99,17 @@ class Reader:
                 "the brightness of the pictures below."
             )
         if self._estimated is not None:
-            sentences.append("No file says its depth: it was estimated from all of them.")
+            sentences.append("Files that do not say their depth: estimated from all of them.")
         return sentences
 
-    def _estimate(self, file: str) -> int | None:
-        """Depth of a file by all of the folder; None leaves the file to its own error."""
+    def _estimate(self, file: str) -> int:
+        """Depth of a file by all of the folder; refuses one that does not fit the others."""
         with self._lock:
             if self._estimated is None:
                 entries = pd.DataFrame(dict(id=list(self._files), domain="the folder"))
                 found = inspect_files(self._folder, entries, self.channel)
                 self._estimated = found.table.set_index("id")["bits"]
-        return self._estimated.get(file)
+                self._odd = found.excluded.set_index("id")["reason"]
+        if file in self._odd.index:
+            raise InputError(self._odd[file])
+        return int(self._estimated[file])

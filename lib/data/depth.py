@@ -7,7 +7,8 @@ import pandas as pd
 
 from lib.data.stored import UNIT, depth_for, depth_name, white_of
 
-ODD = 0.05  # most of a domain's images that may be of another device
+ODD = 0.05  # most of a domain's images that may be of another device, one of `FEW` at the least
+FEW = 5
 _JUMP = 4  # bits from which on a rare deeper image is another device, not a bright one
 
 
@@ -16,9 +17,9 @@ def device_bits(facts: pd.DataFrame) -> tuple[pd.Series, dict[object, str]]:
 
     Cameras of 10 to 14 bits store 16 and mostly do not say so, and the peak of one image says
     little: a short exposure of 12 bits looks like a long one of 10. So all undeclared images of a
-    domain share one depth: the one that some of them declare, if they agree, else the smallest that
-    holds all peaks. Where at most `ODD` of them need `_JUMP` bits or more beyond the rest, those
-    are of another device and do not fit.
+    domain share one depth: the one that as many others declare, if they agree, else the smallest
+    that holds all peaks. Where at most `ODD` of them need `_JUMP` bits or more beyond the rest,
+    those are of another device and do not fit.
 
     Parameters
     ----------
@@ -39,8 +40,11 @@ def device_bits(facts: pd.DataFrame) -> tuple[pd.Series, dict[object, str]]:
         same = (facts["domain"] == domain) & (facts["inverted"] == rows["inverted"].iloc[0])
         own = facts[same & (facts["declared"] > 8)]
         said = own["declared"].unique()
-        agreed = len(said) == 1 and rows["dtype"].isin(own["dtype"]).all()
-        bits[rows.index] = int(said[0]) if agreed else estimate(rows)
+        guess = estimate(rows)
+        # One file that says another depth than all others show is a foreign one.
+        trusted = len(own) >= len(rows) or set(said) == {guess}
+        agreed = len(said) == 1 and trusted and rows["dtype"].isin(own["dtype"]).all()
+        bits[rows.index] = int(said[0]) if agreed else guess
     bits = bits.astype(int)
     white = bits.map(white_of)
     odd = {
@@ -60,10 +64,33 @@ def estimate(rows: pd.DataFrame) -> int:
         lambda row: depth_for(row["peak"], np.dtype(row["dtype"]), row["inverted"]), axis=1
     )
     highest = int(need.max())
-    most = need.sort_values().iloc[max(0, int(np.ceil(len(need) * (1 - ODD))) - 1)]
+    odd = max(int(len(need) * ODD), int(len(need) >= FEW))
+    most = int(need.sort_values().iloc[len(need) - 1 - odd])
     if most != highest and highest - most >= _JUMP and UNIT not in (most, highest):
-        return int(most)
+        return most
     return highest
+
+
+def scattered(facts: pd.DataFrame, bits: pd.Series) -> list[str]:
+    """A sentence for every domain that a few bright images have made deeper than the others need.
+
+    ``facts`` are the undeclared images that are used, ``bits`` what `device_bits` gave them.
+    """
+    found = []
+    for domain, rows in facts.groupby("domain", sort=False):
+        need = rows.apply(
+            lambda row: depth_for(row["peak"], np.dtype(row["dtype"]), row["inverted"]), axis=1
+        )
+        deep = need >= bits[rows.index]
+        usual = int(need[~deep].max()) if (~deep).any() else UNIT
+        if UNIT < usual <= bits[rows.index].max() - _JUMP:
+            found.append(
+                f"{domain}: {int(deep.sum())} of {len(rows)} images need "
+                f"{depth_name(int(bits[rows.index].max()))}, the others at most "
+                f"{depth_name(usual)}; all are read at the first. If these are of another device, "
+                "put them into a domain of their own, or write the depth into column bits."
+            )
+    return found
 
 
 def mixed(table: pd.DataFrame) -> list[str]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.progress import progress
-from lib.data.depth import device_bits, mixed
+from lib.data.depth import device_bits, mixed, scattered
 from lib.data.reading import read_bytes, read_stored
 from lib.data.stored import Stored, check_numbers, to_8_bit, white_of
 
@@ -78,7 +78,8 @@ def inspect_files(
     whole = entries.reset_index(drop=True).loc[facts["place"]].reset_index(drop=True)
     whole = whole.assign(id=facts["id"])
     if "bits" in whole:  # that the user knows of his device goes before what files say
-        facts["declared"] = whole["bits"].where(whole["bits"].notna(), facts["declared"])
+        said = whole["bits"].notna() & (facts["declared"] != 8)  # levels of 8 bits are known
+        facts["declared"] = whole["bits"].where(said, facts["declared"])
     # Not the other way round: of an empty table assign would make rows of missing values.
     readable = facts.assign(domain=whole["domain"])[facts["reason"].isna()]
     bits, odd = device_bits(readable)
@@ -93,9 +94,11 @@ def inspect_files(
     table = table.astype(dict(width=int, height=int, bits=int)).reset_index(drop=True)
     excluded = whole[["id", "domain"]].assign(reason=facts["reason"])[bad]
     unused = whole[["id", "domain"]].assign(reason=facts["unused"])[~bad].explode("reason")
+    guessed = readable[readable["declared"].isna() & ~bad[readable.index]]
     return Inspected(
         table, excluded.reset_index(drop=True),
-        unused[unused["reason"].notna()].reset_index(drop=True), mixed(table),
+        unused[unused["reason"].notna()].reset_index(drop=True),
+        [*mixed(table), *scattered(guessed, bits)],
     )  # fmt: skip
 
 

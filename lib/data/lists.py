@@ -20,6 +20,7 @@ _SEPARATORS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r"^\"?sep=(.)\"?\r?\n")  # a spreadsheet's note to itself
 _SPACES = "\u00a0\u2007\u202f\u200b\ufeff"  # that look like a space or like nothing
 NUMBERS = ("um_per_px", "bits")
+KNOWN = ("file", "domain", "label", "group", "mask", "points", *NUMBERS)
 
 
 def read_list(path: Path) -> pd.DataFrame:
@@ -69,6 +70,7 @@ def read_list(path: Path) -> pd.DataFrame:
                 f"by {separator!r}): not a table of comma-separated values. Correct the row, or "
                 "quote a cell that holds the separator."
             )
+    head = _known(head)
     twice = {name for name in head if head.count(name) > 1}
     if twice:
         raise InputError(f"{path}: two columns '{min(twice)}'. Remove one of them.")
@@ -84,6 +86,15 @@ def read_list(path: Path) -> pd.DataFrame:
         if name in table:
             table[name] = _numbers(table[name], path)
     return table
+
+
+def _known(head: list[str]) -> list[str]:
+    """Names of columns, those that are known but for their case as they are known."""
+    lower = [name.casefold() for name in head]
+    return [
+        low if low in KNOWN and low not in head and lower.count(low) == 1 else name
+        for name, low in zip(head, lower, strict=True)
+    ]
 
 
 def slashes(file: str) -> str:
@@ -109,7 +120,7 @@ def check_near_names(
     InputError
         Two such names; the rarer one, or the one that is not expected, is to be corrected.
     """
-    counts = pd.Series(list(names), dtype=str).value_counts()
+    counts = pd.Series([name for name in names if name], dtype=str).value_counts()
     known = {plain_name(name): name for name in expected}
     for name, count in counts.items():
         usual = known.setdefault(plain_name(name), name)
@@ -124,7 +135,7 @@ def check_near_names(
 def plain_name(name: str) -> str:
     """What is left of a name for whoever reads it aloud."""
     same = unicodedata.normalize("NFKC", name).casefold()
-    return re.sub(r"[\s_\-‐-―]+", " ", same).strip()
+    return re.sub(r"(?<=\w)[\s_\-‐-―]+(?=\w)", " ", same.strip())
 
 
 def _text(path: Path) -> str:

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from engine.errors import InputError
 from lib.data.dicom import PREAMBLE, read_dicom
 from lib.data.stored import Stored, without_empty_alpha
-from lib.data.tiff import read_tiff
+from lib.data.tiff import ORIENTATION, TURN, read_tiff
 
 MAX_PIXELS = 64_000_000  # a camera frame has fewer; more is a slide scan or an image bomb
 MAX_BYTES = 8 * MAX_PIXELS  # an uncompressed 16-bit RGBA image of that many pixels
@@ -22,6 +22,7 @@ SUFFIXES = (
 )  # fmt: skip
 # What is looked past without a word: no clinic means it as an image.
 CLUTTER = ("thumbs.db", "desktop.ini", ".ds_store")
+MACHINES = ("@eaDir", "__MACOSX", "$RECYCLE.BIN")  # folders of thumbnails and leftovers
 
 _EXPORT = "Export it as PNG or TIFF."
 _SMALLER = "Reduce it or cut the field of interest out of it."
@@ -46,7 +47,13 @@ def find_images(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         suffix = path.suffix.lower()
+        folders = path.relative_to(root).parts[:-1]
+        if any(folder.startswith(".") or folder in MACHINES for folder in folders):
+            continue
         if not path.is_file() or path.name.lower() in CLUTTER:
+            continue
+        if (shown := name.encode(errors="replace").decode()) != name:
+            others.append((shown, f"{shown}: a name that is not in UTF-8. Rename the file."))
             continue
         if path.name.startswith("._"):
             others.append((name, f"{name}: a leftover of macOS, no image. Delete it."))
@@ -120,6 +127,8 @@ def read_stored(
                 f"{_SMALLER}"
             )
 
+    if channel < 0:
+        raise InputError(f"{name}: channel {channel} was asked for. Set channel, from 1.")
     try:
         if content.startswith(_TIFF):
             return read_tiff(content, name, check_size, channel, plane)
@@ -168,7 +177,12 @@ def _from_pillow(image: Image.Image, content: bytes) -> Stored:
         significant = _significant_bits(content)
         # The standard moves numbers up to the full 16 bits; programs of cameras leave them alone.
         moved = significant and _is_moved_up(stored.pixels, significant)
-        return replace(stored, bits=16 if moved else significant, unused=unused)
+        turned = TURN.get(image.getexif().get(ORIENTATION, 1), lambda pixels: pixels)
+        alpha = None if stored.alpha is None else turned(stored.alpha)
+        return replace(
+            stored, pixels=turned(stored.pixels), alpha=alpha, bits=16 if moved else significant,
+            unused=stored.unused + unused,
+        )  # fmt: skip
     image = ImageOps.exif_transpose(image)
     mode = image.mode
     if mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
@@ -215,7 +229,7 @@ def _significant_bits(png: bytes) -> int | None:
         length, kind = int.from_bytes(png[place : place + 4]), png[place + 4 : place + 8]
         if kind == b"sBIT":
             found = max(png[place + 8 : place + 8 + length], default=0)
-            return found if 8 < found <= 16 else None
+            return found if 8 < found < 16 else None
         if kind == b"IDAT":
             return None
         place += length + 12

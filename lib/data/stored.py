@@ -75,8 +75,8 @@ def check_numbers(stored: Stored, name: object) -> None:
         )
     if high > 1 and not is_whole(pixels):
         raise InputError(
-            f"{name}: {pixels.dtype} numbers from {low:g} to {high:g}, neither of 0 to 1 nor whole:"
-            " nothing says which of them is white. Save it with 8 or 16 bits."
+            f"{name}: {pixels.dtype} numbers from {low:g} to {high:.9g}, neither of 0 to 1 nor "
+            "whole: nothing says which of them is white. Save it with 8 or 16 bits."
         )
 
 
@@ -152,11 +152,16 @@ def _flatten(levels: np.ndarray, stored: Stored) -> np.ndarray:
     alpha = stored.alpha.astype(np.float32) / np.float32(stored.opaque)
     if levels.ndim == 3:
         alpha = alpha[..., None]
-    return np.rint(levels * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return np.clip(np.rint(levels * alpha + 255 * (1 - alpha)), 0, 255).astype(np.uint8)
 
 
 def without_empty_alpha(alpha: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """``alpha``, or None and a word where it is 0 everywhere: nobody filled it in."""
+    """``alpha``, or None and a word where nobody filled it in.
+
+    So where it is 0 everywhere, or deep and the same everywhere: its scale is not known then.
+    """
+    if alpha.itemsize > 1 and alpha.any() and (alpha == alpha.flat[0]).all():
+        return None, ()
     if alpha.any():
         return alpha, ()
     return None, ("an alpha channel that is 0 everywhere and was taken as never filled in",)

@@ -26,11 +26,11 @@ from lib.data.stored import Stored, without_empty_alpha
 
 _CHANNELS = "CEH"  # axes of tifffile: channel, wavelength, lifetime
 _WORDS = {"Z": "focal planes", "T": "time points", "I": "pages", "Q": "pages", "P": "positions"}
-_MAX_SAMPLE_VALUE, _ORIENTATION = 281, 274
+_MAX_SAMPLE_VALUE, ORIENTATION = 281, 274
 _BASE = {PHOTOMETRIC.RGB: 3, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.SEPARATED: 4,
          PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.PALETTE: 1}  # fmt: skip
 # Orientation of TIFF 6.0: how the stored rows and columns are turned to be looked at.
-_TURN: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+TURN: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
     3: lambda pixels: np.rot90(pixels, 2),
     4: np.flipud,
@@ -77,8 +77,9 @@ def read_tiff(
                 page, page.asarray(), name, channel, unused, declared=_declared(tiff, page),
                 plane=chosen, planes=planes,
             )  # fmt: skip
-        series = tiff.series[0]
-        others = [s for s in tiff.series[1:] if s.size]
+        # A thumbnail may come first.
+        series = min(tiff.series, key=lambda s: bool(s.keyframe.is_reduced))
+        others = [s for s in tiff.series if s is not series and s.size]
         chosen, unused, planes, place = _choose(_stack(series), name, channel, plane)
         page = series.keyframe
         alone = _page_at(series, place)
@@ -215,7 +216,17 @@ def _coloured(
         table = np.asarray(page.colormap)
         # Written as 8 bits moved up, or not moved up by older programs.
         table = table >> 8 if table.max() > 255 else table
-        return np.moveaxis(table[:, pixels].astype(np.uint8), 0, -1), "P", 8
+        return (
+            np.moveaxis(
+                table[:, pixels.astype(np.uint8) if pixels.dtype == bool else pixels].astype(
+                    np.uint8
+                ),
+                0,
+                -1,
+            ),
+            "P",
+            8,
+        )
     if photometric == PHOTOMETRIC.SEPARATED:
         if pixels.dtype != np.uint8 or pixels.shape[-1] != 4:
             raise InputError(f"{name}: inks of {pixels.dtype}. Save it as RGB with 8 or 16 bits.")
@@ -242,7 +253,7 @@ def _kind(pixels: np.ndarray) -> str:
 def _opaque(alpha: np.ndarray, declared: int | None) -> float:
     """The largest number of alpha; what is declared of the colours may hold of them only."""
     if alpha.dtype.kind == "f":
-        return 1.0
+        return 1.0 if alpha.max() <= 1 else float(max(255, alpha.max()))
     if declared and alpha.max() < 2**declared:
         return float(2**declared - 1)
     return float(np.iinfo(alpha.dtype).max)
@@ -258,8 +269,8 @@ def _unassociated(pixels: np.ndarray, alpha: np.ndarray, opaque: float) -> np.nd
 
 
 def _oriented(page: TiffPage, pixels: np.ndarray) -> np.ndarray:
-    tag = page.tags.get(_ORIENTATION)
-    turn = _TURN.get(int(tag.value)) if tag is not None and tag.count == 1 else None
+    tag = page.tags.get(ORIENTATION)
+    turn = TURN.get(int(tag.value)) if tag is not None and tag.count == 1 else None
     return pixels if turn is None else turn(pixels)
 
 
@@ -272,7 +283,7 @@ def _declared(tiff: TiffFile, page: TiffPage) -> int | None:
     bits = page.bitspersample
     bits = min(bits) if isinstance(bits, Sequence) else int(bits)
     container = page.dtype.itemsize * 8
-    if page.dtype.kind not in "ui":
+    if page.dtype.kind != "u" and (page.dtype.kind != "i" or container == 8):
         return None
     if bits < container or container == 8:
         return bits

@@ -492,3 +492,35 @@ def test_an_earlier_run_at_another_depth_is_not_gone_on_with(tmp_path):
     with pytest.raises(InputError, match="2 such files"):
         translate_folder(weights, place, out)
     assert translate_folder(weights, place, out, force=True)["bits"].tolist() == [12, 12, 12]
+
+
+def test_a_file_that_does_not_fit_the_folder_is_left_out_like_in_training(tmp_path):
+    weights, place = trained_on(tmp_path, 8), tmp_path / "in"
+    light = photographs(place, *range(3000, 3010))
+    bar = np.rint(light * 3000).astype(np.uint16)
+    bar[:3, :3] = 65535
+    tifffile.imwrite(place / "bar.tif", bar)
+    with pytest.warns(UserWarning, match="1 files left out"):
+        table = translate_folder(weights, place, tmp_path / "out")
+    assert table["bits"].tolist() == [12] * 10
+    (row,) = pd.read_csv(tmp_path / "out" / EXCLUDED).to_dict("records")
+    assert row["file"] == "bar.tif"
+    assert "brightest number is 65535, more than the 4095" in row["reason"]
+
+
+def test_floats_are_light_whatever_depth_the_training_had(tmp_path):
+    weights, place = trained_on(tmp_path, 12), tmp_path / "in"
+    light = photographs(place, 3000)
+    tifffile.imwrite(place / "light.tif", light.astype(np.float32))
+    table = translate_folder(weights, place, tmp_path / "out").set_index("file")
+    assert table["bits"].to_dict() == {"3000.tif": 12, "light.tif": 0}
+
+
+def test_exif_that_nobody_can_read_is_not_kept_and_said(tmp_path):
+    weights, place = trained_on(tmp_path, 12), tmp_path / "in"
+    light = photographs(place, 3000)
+    tifffile.imwrite(place / "five.tif", np.stack([light * 3000] * 5).astype(np.uint16),
+                     photometric="minisblack", planarconfig="separate")  # fmt: skip
+    with pytest.warns(UserWarning, match=r"five\.tif: no EXIF can be read from it"):
+        translate_folder(weights, place, tmp_path / "out", keep_exif=True, channel=1)
+    assert (tmp_path / "out" / "five.tif.png").is_file()

@@ -238,3 +238,47 @@ def test_channel_and_plane_choose(tmp_path):
     assert np.array_equal(decode(path, channel=1), GREY // 2)  # the lower middle of four
     with pytest.raises(InputError, match="focal plane 5 of 4"):
         decode(path, channel=1, plane=5)
+
+
+ALPHAS = {
+    "floats to 255": lambda: tiff(
+        np.dstack([RGB, np.full_like(GREY, 255)]).astype(np.float32), photometric="rgb",
+        extrasamples=["unassalpha"]),
+    "as deep as the camera": lambda: tiff(
+        np.dstack([RGB * 16.0, np.full(GREY.shape, 4095.0)]).astype(np.uint16), photometric="rgb",
+        extrasamples=["unassalpha"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ALPHAS)
+def test_an_alpha_that_hides_nothing_changes_nothing(kind, tmp_path):
+    path = tmp_path / "a.tif"
+    path.write_bytes(ALPHAS[kind]())
+    assert np.abs(decode(path).astype(int) - RGB).max() <= 1
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_png_is_turned_at_every_depth(deep, tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    path = tmp_path / "a.png"
+    pixels = np.ascontiguousarray(np.rot90(SIXTEEN if deep else GREY))
+    Image.fromarray(pixels).save(path, exif=exif)
+    assert np.array_equal(decode(path), GREY)
+
+
+def test_a_thumbnail_that_comes_first_is_not_the_picture(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(GREY[::4, ::4], subfiletype=1)
+        writer.write(GREY)
+    assert np.array_equal(decode(path), GREY)
+
+
+def test_a_palette_of_one_bit_shows_its_colours(tmp_path):
+    path = tmp_path / "a.tif"
+    picture = Image.fromarray(np.eye(16, dtype=bool))
+    picture.convert("P").save(path)
+    assert np.array_equal(decode(path)[..., 0], np.eye(16, dtype=np.uint8) * 255)
+    with pytest.raises(InputError, match="channel -1 was asked for"):
+        decode(path, channel=-1)

@@ -166,3 +166,30 @@ def test_blank_frames_are_counted_with_a_reason(tmp_path, level, noise):
     assert found.table["id"].tolist() == ["faint.tif"]
     assert found.excluded["id"].tolist() == ["flat.tif"]
     assert "blank frame, without structure: grey levels" in found.excluded["reason"].item()
+
+
+def test_a_single_image_of_another_device_is_odd_among_few_others_too():
+    assert bits_of(facts([4000] * 10 + [60000])) == ([12] * 11, [10])
+
+
+def test_one_file_that_declares_another_depth_does_not_decide_for_all():
+    undeclared = facts([4000] * 30)
+    assert bits_of(undeclared, facts([60000], declared=16.0)) == ([12] * 30 + [16], [])
+    assert bits_of(undeclared, facts([1000], declared=10.0)) == ([12] * 30 + [10], [])
+
+
+def test_a_depth_that_few_images_need_is_said(tmp_path):
+    for number in range(12):
+        peak = 60000 if number < 3 else 4000
+        write(tmp_path / f"{number}.tif", np.rint(LIGHT * peak).astype(np.uint16))
+    entries = pd.DataFrame(dict(id=[f"{n}.tif" for n in range(12)], domain="phone"))
+    found = inspect_files(tmp_path, entries)
+    assert set(found.table["bits"]) == {16}
+    (sentence,) = found.warnings
+    assert "phone: 3 of 12 images need 16 bits, the others at most 12 bits" in sentence
+
+
+def test_levels_of_8_bits_stay_so_whatever_the_list_says(tmp_path):
+    write(tmp_path / "a.tif", np.rint(LIGHT * 255).astype(np.uint8))
+    entries = pd.DataFrame(dict(id=["a.tif"], domain="phone", bits=[12.0]))
+    assert inspect_files(tmp_path, entries).table["bits"].tolist() == [8]

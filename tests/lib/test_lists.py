@@ -150,3 +150,14 @@ def test_names_in_other_scripts_keep_apart():
 def test_domains_that_would_share_their_files_are_refused():
     with pytest.raises(ValueError, match="differ in signs only"):
         EmbryoParameters(**PROFILE | dict(source_domain="Phone/1", target_domain="phone 1"))
+
+
+def test_known_columns_are_found_in_any_case_before_they_are_read(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("File;Domain;BITS;Um_per_px\na\\b.png;good;12;0,4\n")
+    row = read_list(path).iloc[0]
+    assert row.to_dict() == {"file": "a/b.png", "domain": "good", "bits": 12.0, "um_per_px": 0.4}
+
+
+def test_signs_are_names_and_blanks_are_none(tmp_path):
+    check_near_names(["1", "-1", "+", "-", "", ""], "label", tmp_path)
