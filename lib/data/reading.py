@@ -12,8 +12,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engine.errors import InputError
 from lib.data.dicom import PREAMBLE, read_dicom
+from lib.data.orientation import ORIENTATION, turned
 from lib.data.stored import Stored, without_empty_alpha
-from lib.data.tiff import ORIENTATION, TURN, read_tiff
+from lib.data.tiff import read_tiff
 
 MAX_PIXELS = 64_000_000  # a camera frame has fewer; more is a slide scan or an image bomb
 MAX_BYTES = 8 * MAX_PIXELS  # an uncompressed 16-bit RGBA image of that many pixels
@@ -177,10 +178,10 @@ def _from_pillow(image: Image.Image, content: bytes) -> Stored:
         significant = _significant_bits(content)
         # The standard moves numbers up to the full 16 bits; programs of cameras leave them alone.
         moved = significant and _is_moved_up(stored.pixels, significant)
-        turned = TURN.get(image.getexif().get(ORIENTATION, 1), lambda pixels: pixels)
-        alpha = None if stored.alpha is None else turned(stored.alpha)
+        way = image.getexif().get(ORIENTATION)
+        alpha = None if stored.alpha is None else turned(stored.alpha, way)
         return replace(
-            stored, pixels=turned(stored.pixels), alpha=alpha, bits=16 if moved else significant,
+            stored, pixels=turned(stored.pixels, way), alpha=alpha, bits=16 if moved else significant,
             unused=stored.unused + unused,
         )  # fmt: skip
     image = ImageOps.exif_transpose(image)

@@ -22,23 +22,14 @@ from tifffile import (
 
 from engine.errors import InputError
 from lib.data.ome import own_pages, page_at, significant_bits, stack_of
+from lib.data.orientation import ORIENTATION, turned
 from lib.data.stored import Stored, without_empty_alpha
 
 _CHANNELS = "CEH"  # axes of tifffile: channel, wavelength, lifetime
 _WORDS = {"Z": "focal planes", "T": "time points", "I": "pages", "Q": "pages", "P": "positions"}
-_MAX_SAMPLE_VALUE, ORIENTATION = 281, 274
+_MAX_SAMPLE_VALUE = 281
 _BASE = {PHOTOMETRIC.RGB: 3, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.SEPARATED: 4,
          PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.PALETTE: 1}  # fmt: skip
-# Orientation of TIFF 6.0: how the stored rows and columns are turned to be looked at.
-TURN: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: np.fliplr,
-    3: lambda pixels: np.rot90(pixels, 2),
-    4: np.flipud,
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
-    8: np.rot90,
-}
 
 
 def read_tiff(
@@ -170,7 +161,8 @@ def _meaning(
             f"{name}: {page.dtype} pixels of shape {page.shape}, {photometric.name} in TIFF's "
             "words. Save it as grey or RGB with 8 or 16 bits."
         )
-    pixels = _oriented(page, pixels)
+    tag = page.tags.get(ORIENTATION)
+    pixels = turned(pixels, tag.value if tag is not None else 1)
     base = 3 if _is_rgb(page, pixels) else _BASE[photometric]
     alpha, opaque = None, 255.0
     if pixels.ndim == 3:
@@ -266,12 +258,6 @@ def _unassociated(pixels: np.ndarray, alpha: np.ndarray, opaque: float) -> np.nd
     if pixels.dtype.kind == "f":
         return whole.astype(pixels.dtype)
     return np.clip(np.rint(whole), 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
-
-
-def _oriented(page: TiffPage, pixels: np.ndarray) -> np.ndarray:
-    tag = page.tags.get(ORIENTATION)
-    turn = TURN.get(int(tag.value)) if tag is not None and tag.count == 1 else None
-    return pixels if turn is None else turn(pixels)
 
 
 def _declared(tiff: TiffFile, page: TiffPage) -> int | None:

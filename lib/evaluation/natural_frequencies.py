@@ -12,13 +12,14 @@ import pandas as pd
 from lib.evaluation.decision import CALLS, CallCounts, check_prevalence
 from lib.evaluation.intervals import share_interval
 
-COHORTS = (100, 1000, 10_000)
+COHORTS = (100, 1000, 10_000, 100_000, 1_000_000)
 
 
 def natural_frequencies(counts: CallCounts, prevalence: float | None = None) -> pd.DataFrame:
     """What happens to so many embryos, in whole ones that add up.
 
-    Of 100; of 1000 or 10 000 where a call that does happen would else be rounded to none.
+    Of 100; of ten times as many and more where a call that does happen would else be rounded to
+    none.
     Within a class, what is left after rounding down goes to the largest remainders.
 
     Returns
