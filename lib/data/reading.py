@@ -181,8 +181,8 @@ def _from_pillow(image: Image.Image, content: bytes) -> Stored:
         way = image.getexif().get(ORIENTATION)
         alpha = None if stored.alpha is None else turned(stored.alpha, way)
         return replace(
-            stored, pixels=turned(stored.pixels, way), alpha=alpha, bits=16 if moved else significant,
-            unused=stored.unused + unused,
+            stored, pixels=turned(stored.pixels, way), alpha=alpha,
+            bits=16 if moved else significant, unused=stored.unused + unused,
         )  # fmt: skip
     image = ImageOps.exif_transpose(image)
     mode = image.mode
