@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 PREAMBLE = 128  # bytes before the letters DICM
+_OPTIONAL = ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "VOILUTSequence",
+             "WindowCenter", "WindowWidth")  # fmt: skip
 
 
 def read_dicom(content: bytes, name: object, check_size: Callable[[int, int, int], None]) -> Stored:
@@ -35,6 +37,9 @@ def read_dicom(content: bytes, name: object, check_size: Callable[[int, int, int
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that break the standard without any harm here
         data = pydicom.dcmread(io.BytesIO(content))
+        for name in _OPTIONAL:
+            if name in data and data[name].is_empty:  # emptied with the patient's name
+                del data[name]
         if "PixelData" not in data:
             raise InputError(f"{name}: DICOM without pixels. Export the image from its archive.")
         deep = int(data.get("SamplesPerPixel", 1)) * -(-int(data.BitsAllocated) // 8)

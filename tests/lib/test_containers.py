@@ -282,3 +282,19 @@ def test_a_palette_of_one_bit_shows_its_colours(tmp_path):
     assert np.array_equal(decode(path)[..., 0], np.eye(16, dtype=np.uint8) * 255)
     with pytest.raises(InputError, match="channel -1 was asked for"):
         decode(path, channel=-1)
+
+
+@pytest.mark.parametrize(
+    "emptied", [dict(RescaleSlope=None, RescaleIntercept=None), dict(VOILUTSequence=[]),
+                dict(ModalityLUTSequence=[]), dict(WindowCenter=None, WindowWidth=None)]
+)  # fmt: skip
+def test_dicom_that_was_emptied_of_what_names_a_patient_is_read(emptied, tmp_path):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(dicom(TWELVE, 12, **emptied))
+    assert np.array_equal(decode(path), GREY)
+
+
+def test_a_rescaling_of_zero_intercept_is_no_empty_one(tmp_path):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(dicom(TWELVE, 12, RescaleSlope=2, RescaleIntercept=0))
+    assert np.array_equal(decode(path), GREY)
