@@ -60,15 +60,20 @@ def device_bits(facts: pd.DataFrame) -> tuple[pd.Series, dict[object, str]]:
 
 def estimate(rows: pd.DataFrame) -> int:
     """Depth that all images of ``rows`` (peak, dtype, inverted) share, but for odd ones."""
-    need = rows.apply(
-        lambda row: depth_for(row["peak"], np.dtype(row["dtype"]), row["inverted"]), axis=1
-    )
+    need = _needed(rows)
     highest = int(need.max())
     odd = max(int(len(need) * ODD), int(len(need) >= FEW))
     most = int(need.sort_values().iloc[len(need) - 1 - odd])
     if most != highest and highest - most >= _JUMP and UNIT not in (most, highest):
         return most
     return highest
+
+
+def _needed(rows: pd.DataFrame) -> pd.Series:
+    """The smallest depth that each image alone needs."""
+    return rows.apply(
+        lambda row: depth_for(row["peak"], np.dtype(row["dtype"]), row["inverted"]), axis=1
+    )
 
 
 def scattered(facts: pd.DataFrame, bits: pd.Series) -> list[str]:
@@ -78,9 +83,7 @@ def scattered(facts: pd.DataFrame, bits: pd.Series) -> list[str]:
     """
     found = []
     for domain, rows in facts.groupby("domain", sort=False):
-        need = rows.apply(
-            lambda row: depth_for(row["peak"], np.dtype(row["dtype"]), row["inverted"]), axis=1
-        )
+        need = _needed(rows)
         deep = need >= bits[rows.index]
         usual = int(need[~deep].max()) if (~deep).any() else UNIT
         if UNIT < usual <= bits[rows.index].max() - _JUMP:

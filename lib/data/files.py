@@ -46,6 +46,7 @@ class FileSource(Source):
         self._files = set(entries["id"])
         self._channel, self._planes = params.channel, params.focal_planes
         self._table: pd.DataFrame | None = None
+        self._depths: dict[str, int] = {}
         self._lock = threading.Lock()
         self._cache = ImageCache(params.memory_mb * 2**20 // 2)
         check_table(entries, entries["domain"].unique(), str(root))
@@ -61,6 +62,7 @@ class FileSource(Source):
         with self._lock:
             if self._table is None:
                 self._table = self._inspect()
+                self._depths = dict(zip(self._table["id"], self._table["bits"], strict=True))
             return self._table
 
     def read(self, id: str) -> np.ndarray:
@@ -111,5 +113,5 @@ class FileSource(Source):
 
     def _bits(self, id: str) -> int:
         """Depth of the image's device, known once all its images have been looked at."""
-        table = self.table()
-        return int(table.loc[table["id"] == id, "bits"].iloc[0])
+        self.table()
+        return int(self._depths[id])

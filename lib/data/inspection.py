@@ -18,11 +18,8 @@ from lib.data.reading import read_bytes, read_stored
 from lib.data.stored import Stored, check_numbers, to_8_bit, white_of
 
 _GRID = 16  # blocks to each side, whose means show structure and hide noise
-_FLAT, _NOISE = (
-    3.0,
-    12.0,
-)  # grey levels of 255: means and single pixels of a blank frame stay within
-_COLUMNS = ["id", "domain", "reason"]
+# Grey levels of 255 that the means, and most single pixels, of a blank frame stay within.
+_FLAT, _NOISE = 3.0, 12.0
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Stored:
     ----------
     pixels : (H, W) for grey, (H, W, 3) for RGB; unsigned, signed or floating numbers
     mode : what the file says of them: ``L``, ``RGB;16``, ``MONOCHROME1;12``
-    bits : depth that the file declares, `UNIT` for none, None where it says nothing
+    bits : depth that the file declares, None where it says nothing
     inverted : whether 0 is white
     alpha : (H, W) opacity, ``opaque`` where nothing shines through
     opaque : largest number of ``alpha``

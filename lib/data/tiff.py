@@ -208,17 +208,8 @@ def _coloured(
         table = np.asarray(page.colormap)
         # Written as 8 bits moved up, or not moved up by older programs.
         table = table >> 8 if table.max() > 255 else table
-        return (
-            np.moveaxis(
-                table[:, pixels.astype(np.uint8) if pixels.dtype == bool else pixels].astype(
-                    np.uint8
-                ),
-                0,
-                -1,
-            ),
-            "P",
-            8,
-        )
+        # Take, not an index: 1-bit entries are booleans, which would choose rows.
+        return np.take(table.T, pixels, axis=0).astype(np.uint8), "P", 8
     if photometric == PHOTOMETRIC.SEPARATED:
         if pixels.dtype != np.uint8 or pixels.shape[-1] != 4:
             raise InputError(f"{name}: inks of {pixels.dtype}. Save it as RGB with 8 or 16 bits.")
