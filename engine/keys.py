@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import re
+import threading
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from engine.paths import LOCK, ROOT
 
 FLOORS = ("engine", "lib", "compendium")  # packages of this project, bottom first
 STUB = "__init__.pyi"  # says where a package takes its names from
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def digest(value: Any) -> str:
@@ -80,6 +82,21 @@ def plain(value: Any) -> Any:
     )
 
 
+def syntax_tree(code: str, origin: str = "<code>") -> ast.Module:
+    """The parsed source ``code``, also in several threads at once.
+
+    Up to 3.11.7 and 3.12.1, Python counts the depth of all threads' trees together and raises
+    SystemError where two of them are made at the same time (python/cpython issue 106905).
+
+    Raises
+    ------
+    SyntaxError
+        ``code`` is not Python; the message names ``origin``.
+    """
+    with _ONE_AT_A_TIME:
+        return ast.parse(code, filename=origin)
+
+
 def modules_in(code: str, origin: str = "<code>") -> set[str]:
     """Names that Python source ``code`` imports; ``from a import b`` gives ``a`` and ``a.b``.
 
@@ -89,7 +106,7 @@ def modules_in(code: str, origin: str = "<code>") -> set[str]:
         ``code`` is not Python; the message names ``origin``.
     """
     names: set[str] = set()
-    for node in ast.walk(ast.parse(code, filename=origin)):
+    for node in ast.walk(syntax_tree(code, origin)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -144,7 +161,7 @@ def home_of(name: str, root: Path = ROOT) -> str:
     stub = root / package.replace(".", "/") / STUB
     if not stub.is_file():
         return package
-    for node in ast.walk(ast.parse(stub.read_text())):
+    for node in ast.walk(syntax_tree(stub.read_text(), str(stub))):
         if isinstance(node, ast.ImportFrom) and own in {alias.name for alias in node.names}:
             place = f"{package}.{node.module}" if node.module else package
             return f"{place}.{own}" if _is_here(f"{place}.{own}", root) else place

@@ -7,7 +7,15 @@ import json
 from pathlib import Path
 
 from engine.errors import InputError
-from engine.keys import FLOORS, code_digest, digest, home_of, import_closure, modules_in
+from engine.keys import (
+    FLOORS,
+    code_digest,
+    digest,
+    home_of,
+    import_closure,
+    modules_in,
+    syntax_tree,
+)
 from engine.paths import ROOT
 from engine.study import load_study
 from engine.upper import MODULE
@@ -69,7 +77,7 @@ def code_in(path: Path) -> str:
     """
     code = "\n\n".join(cell["source"] for cell in read_cells(path) if cell["type"] == "code")
     try:
-        ast.parse(code)
+        syntax_tree(code)
     except SyntaxError as error:
         line = (error.text or "").strip()
         raise InputError(
@@ -106,7 +114,7 @@ def parents_of(path: Path) -> tuple[str, ...]:
         A name is not written as a literal.
     """
     names = set()
-    for node in ast.walk(ast.parse(code_in(path))):
+    for node in ast.walk(syntax_tree(code_in(path))):
         if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") != "parent":
             continue
         argument = node.args[0] if len(node.args) == 1 else None

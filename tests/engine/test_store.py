@@ -1,8 +1,11 @@
 """The store: what changes a key, what is kept, what happens to a damaged file."""
 
+import ast
 import errno
 import os
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from engine.errors import InputError
-from engine.keys import code_digest, digest, import_closure
+from engine.keys import code_digest, digest, import_closure, syntax_tree
 from engine.results import write_atomically
 from engine.store import Store, read_tensors
 from lib.studies.embryo import EmbryoParameters
@@ -249,3 +252,20 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
     (tmp_path / "results").write_text("no folder")
     with pytest.raises(InputError, match="cannot be written"):
         write_atomically(tmp_path / "results" / "table.csv", b"x")
+
+
+def test_source_code_is_parsed_by_one_thread_at_a_time(monkeypatch):
+    """Where two threads parse at once, Python before 3.11.8 and 3.12.2 may raise SystemError."""
+    inside, parse = [], ast.parse
+
+    def slow(*given, **more):
+        inside.append(1)
+        assert len(inside) == 1, "parsed in two threads at once"
+        time.sleep(0.01)
+        inside.pop()
+        return parse(*given, **more)
+
+    monkeypatch.setattr(ast, "parse", slow)
+    with ThreadPoolExecutor(4) as pool:
+        trees = list(pool.map(syntax_tree, ["a = 1", "b = 2", "c = 3", "d = 4"]))
+    assert [ast.unparse(tree) for tree in trees] == ["a = 1", "b = 2", "c = 3", "d = 4"]
