@@ -181,6 +181,14 @@ class PatchDiscriminator(nn.Module):
         return self.body(x)
 
 
+def draw_weights(networks: nn.Module) -> None:
+    """Draw the weights of all convolutions from N(0, 0.02), biases 0 (Zhu et al. 2017, 7.1)."""
+    for module in networks.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+            nn.init.zeros_(module.bias)
+
+
 class CycleGAN(nn.Module):
     """Both generators and both discriminators, initialised from N(0, 0.02)."""
 
@@ -192,10 +200,7 @@ class CycleGAN(nn.Module):
         self.to_target = Generator(*shape, *style)
         self.judge_source = PatchDiscriminator(*shape)
         self.judge_target = PatchDiscriminator(*shape)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.normal_(module.weight, 0.0, 0.02)
-                nn.init.zeros_(module.bias)
+        draw_weights(self)
 
     @property
     def directions(self) -> tuple[Direction, Direction]:

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from engine.checkpoints import Checkpoints
 from engine.fabric import make_fabric
 from engine.jobs import Fitted, Job, run_jobs
-from engine.processes import process_count
 from lib.data.dataset import Dataset
 from lib.models.calibration import calibrate
 from lib.models.classifier import FoldEnsemble, predict_logits, soften, train_classifier
 from lib.models.cyclegan import CycleGAN
 from lib.models.gate import Gate
 from lib.models.networks import build_network
-from lib.models.parameters import TranslationParameters
+from lib.models.parameters import TranslationParameters, chosen_settings
+from lib.models.simulation import Simulated, simulated_training
 from lib.models.texture import LOSSES
 from lib.models.translation import train_translator
 
@@ -43,17 +43,6 @@ class FoldFit:
     ensemble: FoldEnsemble
     history: pd.DataFrame
     validation: pd.DataFrame
-
-
-def chosen_settings(params: TranslationParameters, prefixes: Sequence[str]) -> dict[str, Any]:
-    """Parameters whose names begin with one of ``prefixes``, as part of a key.
-
-    Processes that train together end as one with the batches of all.
-    """
-    values = params.model_dump()
-    for batch in ("classifier_batch", "translator_batch"):
-        values[batch] *= process_count()
-    return {key: value for key, value in values.items() if key.startswith(tuple(prefixes))}
 
 
 @dataclass(frozen=True)
@@ -195,6 +184,13 @@ class TranslatorRecipe:
     positive_share: float | None = None
 
 
+@dataclass(frozen=True)
+class SimulatedRecipe:
+    """A translator that learns in simulation: it sees no target image and serves every device."""
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
 def drawn_to_share(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     """As many of ``rows`` as any share of positives allows, with this one.
 
@@ -226,8 +222,12 @@ def _train_translator(
     return train_translator(*images, loss, params, steps, params.seed, checkpoints)
 
 
-def _translator_training(dataset: Dataset, recipe: TranslatorRecipe, classifier: nn.Module) -> Job:
+def _translator_training(
+    dataset: Dataset, recipe: TranslatorRecipe | SimulatedRecipe, classifier: nn.Module
+) -> Job:
     dataset = dataset.with_params(**recipe.changes)
+    if isinstance(recipe, SimulatedRecipe):
+        return simulated_training(dataset)
     params = dataset.params
     part = "" if params.transductive else "train"
     rows = pd.concat([dataset.rows(domain, part) for domain in recipe.targets], ignore_index=True)
@@ -251,11 +251,14 @@ def _translator_training(dataset: Dataset, recipe: TranslatorRecipe, classifier:
 
 
 def fit_translators(
-    dataset: Dataset, recipes: Mapping[str, TranslatorRecipe], classifier: nn.Module
-) -> dict[str, tuple[CycleGAN, pd.DataFrame]]:
+    dataset: Dataset,
+    recipes: Mapping[str, TranslatorRecipe | SimulatedRecipe],
+    classifier: nn.Module,
+) -> dict[str, tuple[CycleGAN | Simulated, pd.DataFrame]]:
     """Train translators to the source domain; name to networks and history.
 
-    ``classifier`` is the grey source classifier, for texture losses made of its features.
+    The generator that a clinic uses is ``to_source`` of the networks. ``classifier`` is the grey
+    source classifier, for texture losses made of its features.
     """
     params = dataset.params
     trainings = [_translator_training(dataset, recipe, classifier) for recipe in recipes.values()]
@@ -263,7 +266,8 @@ def fit_translators(
     fits = {}
     trained = run_jobs(dataset.store, trainings, params)
     for (name, recipe), (weights, history) in zip(recipes.items(), trained, strict=True):
-        networks = CycleGAN(dataset.with_params(**recipe.changes).params, channels=1)
+        kind = Simulated if isinstance(recipe, SimulatedRecipe) else CycleGAN
+        networks = kind(dataset.with_params(**recipe.changes).params, channels=1)
         networks.load_state_dict(weights)
         fits[name] = networks.to(device).eval(), history
     return fits

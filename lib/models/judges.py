@@ -17,9 +17,9 @@ from lib.data.dataset import Dataset
 from lib.data.interface import STRUCTURES
 from lib.models.calibration import calibrate
 from lib.models.classifier import FoldEnsemble, predict_logits, soften
-from lib.models.fitting import CLASSIFIER_CODE, chosen_settings, train_fold
+from lib.models.fitting import CLASSIFIER_CODE, train_fold
 from lib.models.networks import build_network
-from lib.models.parameters import TranslationParameters
+from lib.models.parameters import TranslationParameters, chosen_settings
 from lib.models.segmentation import build_segmenter, segment, train_segmenter
 
 _SEGMENTER_CODE = ("lib.models.segmentation",)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from engine.parameters import Parameters
+from engine.processes import process_count
 from lib.data.parameters import ImageParameters
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -98,6 +100,12 @@ class TranslatorParameters(Parameters):
     texture_weight: float = Field(1.0, ge=0.0)
     texture_final_weight: float = Field(0.1, ge=0.0)  # linear rule
     texture_bound: float = Field(0.1, gt=0.0)  # constrained rule, in units of the loss
+    simulated_phantoms: int = Field(1200, ge=8, le=1_000_000)  # that the simulated arm learns from
+    simulated_looks: int = Field(4, ge=1, le=64)  # random machines that photograph each of them
+    simulated_steps: int = Field(1800, ge=1)
+    simulated_batch: int = Field(4, ge=1, le=1024)  # pairs
+    simulated_rate: float = Field(1e-3, gt=0.0, lt=1.0)
+    simulated_adversarial_weight: float = Field(0.1, ge=0.0)  # beside the error to the truth, 1
     transductive: bool = False  # True: the translator also trains on the evaluated images
 
     @model_validator(mode="before")
@@ -117,3 +125,14 @@ class TranslationParameters(ImageParameters, ClassifierParameters, TranslatorPar
         if self.colour_folds > self.folds:
             raise ValueError(f"colour_folds={self.colour_folds} exceeds folds={self.folds}")
         return self
+
+
+def chosen_settings(params: TranslationParameters, prefixes: Sequence[str]) -> dict[str, Any]:
+    """Parameters whose names begin with one of ``prefixes``, as part of a key.
+
+    Processes that train together end as one with the batches of all.
+    """
+    values = params.model_dump()
+    for batch in ("classifier_batch", "translator_batch"):
+        values[batch] *= process_count()
+    return {key: value for key, value in values.items() if key.startswith(tuple(prefixes))}

@@ -64,7 +64,7 @@ class Device:
     file: Callable[[np.ndarray, Draws], np.ndarray]
 
 
-def _whole_frame(light: np.ndarray, draws: Draws) -> np.ndarray:
+def whole_frame(light: np.ndarray, draws: Draws) -> np.ndarray:
     return light
 
 
@@ -81,7 +81,7 @@ DEVICES = {
         contrast=partial(lit.relief, gain=1.9, density=0.08),
         lens=partial(sensor.lens, softness=0.0013, defocus=0.006, fall=(0.0, 0.1)),
         colour=sensor.grey,
-        capture=_whole_frame,
+        capture=whole_frame,
         noise=partial(sensor.sensor_noise, sigma=(0.8, 1.4), colour=0.0, demosaic=0.0),
         file=partial(sensor.jpeg, quality=(94, 98)),
     ),
@@ -105,7 +105,7 @@ DEVICES = {
         contrast=partial(lit.bright_field, refraction=2.5, density=0.10),
         lens=partial(sensor.lens, softness=0.007, defocus=0.015, fall=(0.2, 0.7)),
         colour=partial(sensor.tint, tints=(PHONE,), drift=0.03),
-        capture=_whole_frame,
+        capture=whole_frame,
         noise=partial(sensor.sensor_noise, sigma=(5.0, 12.0), colour=0.8, demosaic=0.6),
         file=partial(sensor.jpeg, quality=(25, 50)),
     ),
@@ -187,7 +187,7 @@ def _photograph(embryos, rows: slice, machine: Device, draws: Draws, shape) -> P
         draws=draws,
     )
     light = machine.illumination(scene) * machine.contrast(scene)
-    images = _develop(light, machine, draws)
+    images = develop(light, machine, draws)
     return Photographs(images, x, y, radius, {name: m > 0.5 for name, m in masks.items()})
 
 
@@ -202,13 +202,27 @@ def _place(maps: np.ndarray, x, y, radius, shape, shrink: float) -> np.ndarray:
     return F.grid_sample(maps, torch.from_numpy(grid), align_corners=False)[:, 0].numpy()
 
 
-def _develop(light: np.ndarray, machine: Device, draws: Draws) -> np.ndarray:
+def develop(light: np.ndarray, machine: Device, draws: Draws) -> np.ndarray:
     """The camera's half of the chain: light of the scene -> uint8 (N, H, W, 3)."""
     light = machine.lens(light.astype(np.float32), draws)
     light = machine.colour(light, draws)
     light = machine.capture(light, draws)
     light = machine.noise(light, draws)
     return machine.file(light, draws)
+
+
+def relit(luma: np.ndarray, black: float, outlines: float) -> np.ndarray:
+    """Photographs as light on another device: paler blacks, dark outlines for light and dark edges.
+
+    Parameters
+    ----------
+    luma : float32 (N, H, W) in [0, 1]
+    black : light that is left where the photograph is black
+    outlines : how dark an edge becomes, per unit of contrast (Beer-Lambert)
+    """
+    edges = np.abs(luma - sensor.blur(luma, 0.02 * luma.shape[2]))
+    light = (black + (1 - black) * luma) * np.exp(-outlines * edges)
+    return light / np.quantile(light, 0.9, axis=(1, 2), keepdims=True)
 
 
 def rephotograph(image: np.ndarray, device: str, seed: int) -> np.ndarray:
@@ -235,8 +249,5 @@ def rephotograph(image: np.ndarray, device: str, seed: int) -> np.ndarray:
     if device == "ED4":
         raise InputError("device 'ED4' needs an embryo's height: rephotograph with ED3 or ED1.")
     luma = image if image.ndim == 2 else image @ np.array([0.299, 0.587, 0.114])
-    luma = np.asarray(luma, dtype=np.float32)[None] / 255
-    edges = np.abs(luma - sensor.blur(luma, 0.02 * luma.shape[2]))
-    light = (0.4 + 0.6 * luma) * np.exp(-3.0 * edges)
-    exposed = light / np.quantile(light, 0.9)
-    return _develop(exposed, machine, _draws(np.array([seed]), device))[0]
+    exposed = relit(np.asarray(luma, dtype=np.float32)[None] / 255, black=0.4, outlines=3.0)
+    return develop(exposed, machine, _draws(np.array([seed]), device))[0]
