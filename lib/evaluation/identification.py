@@ -30,12 +30,12 @@ def loss_matrix(loss: TextureLoss, looks: Tensor, truth: Tensor) -> np.ndarray:
     Row i: photograph i against the true photographs of all objects, its own on the diagonal.
     """
     looks, truth = to_unit(looks), to_unit(truth)
-    return np.array(
-        [
-            [float(loss(true[None], look[None])) for true in truth]
-            for look in progress(looks, label="photographs compared")
-        ]
-    )
+
+    def from_all(look: Tensor) -> Tensor:
+        return torch.func.vmap(lambda true: loss(true[None], look[None]))(truth)
+
+    photographs = progress(looks, label="photographs compared")
+    return torch.stack([from_all(look) for look in photographs]).double().cpu().numpy()
 
 
 def identification(matrices: Mapping[str, np.ndarray]) -> pd.DataFrame:
