@@ -40,8 +40,8 @@ class ImagenetFeatures(nn.Module):
     """Mean squared error between maps of EfficientNet-Lite0 trained on ImageNet, mean over maps.
 
     Maps are normalised per image and channel, which takes out most of brightness and contrast.
-    ``indices`` are those of timm's ``forward_intermediates``: 0, 1 and 2 are the first three
-    stages, of strides 2, 4 and 8 (16, 24 and 40 channels).
+    ``indices`` are those of timm's ``forward_intermediates``: 0 to 3 are maps of strides 2, 4, 8
+    and 16 (16, 24, 40 and 112 channels), after blocks 0, 1, 2 and 4.
     """
 
     def __init__(self, indices: Sequence[int]) -> None:
@@ -155,8 +155,8 @@ def mind_loss(translated: Tensor, original: Tensor) -> Tensor:
 LOSSES: dict[str, Callable[[nn.Module, Callable[[], nn.Module]], TextureLoss]] = {
     "efficientnet": lambda classifier, published: LastFeatures(published(), channels=3),
     "random": lambda classifier, published: LastFeatures(published(), channels=3),
-    "imagenet_early": lambda classifier, published: ImagenetFeatures((0, 1)),
-    "imagenet_middle": lambda classifier, published: ImagenetFeatures((1, 2)),
+    "imagenet_early": lambda classifier, published: ImagenetFeatures((1, 2)),
+    "imagenet_middle": lambda classifier, published: ImagenetFeatures((2, 3)),
     "classifier": lambda classifier, published: ClassifierFeatures(classifier),
     "gram": lambda classifier, published: GramFeatures(classifier),
     "gradient": lambda classifier, published: gradient_consistency,
