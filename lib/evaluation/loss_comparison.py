@@ -130,12 +130,13 @@ def train_study(
 
 def factors(params: TranslationParameters) -> pd.DataFrame:
     """What each variant is: columns arm, loss, weight rule, translator."""
-    own = {NONE: (NONE, "zero"), "published": ("efficientnet", "linear")}
+    own = {loss: (loss, params.texture_rule) for loss in LOSSES}
+    own |= {NONE: (NONE, "zero"), "published": ("efficientnet", "linear")}
     rows = []
     for arm in [NONE, *against(params)]:
         stem = arm.removesuffix("_transductive")
-        loss, _, rule = stem.partition("_")
-        loss, rule = own.get(stem, (loss, rule or params.texture_rule))
+        rule = stem.removeprefix(f"{params.texture_loss}_")
+        loss, rule = own.get(stem, (params.texture_loss, rule))
         seen = "transductive" if arm != stem or params.transductive else "inductive"
         rows.append({"arm": arm, "loss": loss, "weight rule": rule, "translator": seen})
     return pd.DataFrame(rows)

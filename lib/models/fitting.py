@@ -279,5 +279,11 @@ def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
 
 
 def published_network(params: TranslationParameters) -> nn.Module:
-    """The network of the published texture loss, with its pretrained weights."""
+    """The network of the published texture loss, with its pretrained weights.
+
+    Of the loss ``random`` it is the same network, untrained, of one seed whatever the run's.
+    """
+    if params.texture_loss == "random":
+        torch.manual_seed(0)
+        return build_network(params.texture_network, 3, "")
     return build_network(params.texture_network, 3, params.texture_network_weights)

@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from engine.errors import InputError
+from lib.models import imagenet
 from lib.models.parameters import TranslationParameters
 
 
@@ -18,8 +19,9 @@ def build_network(name: str, channels: int, weights: str, classes: int = 1) -> n
     Parameters
     ----------
     weights
-        ``""`` for random weights, ``"timm"`` for the published ones (downloaded once), or the
-        path of a local safetensors file. With one channel the stem's three are summed.
+        ``""`` for random weights, ``"timm"`` for the published ones (downloaded once),
+        ``"imagenet"`` for those of ``lib.models.imagenet`` (one network, no download), or the path
+        of a local safetensors file. With one channel the stem's three are summed.
 
     Raises
     ------
@@ -32,6 +34,13 @@ def build_network(name: str, channels: int, weights: str, classes: int = 1) -> n
     shape = dict(in_chans=channels, num_classes=classes)
     if not weights:
         return timm.create_model(name, **shape)
+    if weights == "imagenet":
+        if name != imagenet.NETWORK:
+            raise InputError(
+                f"classifier '{name}': weights 'imagenet' are those of '{imagenet.NETWORK}' alone. "
+                "Name that network, or set the weights to 'timm', which downloads them."
+            )
+        return imagenet.imagenet_network(channels, classes)
     if weights == "timm":
         try:
             return timm.create_model(name, pretrained=True, **shape)
@@ -39,7 +48,8 @@ def build_network(name: str, channels: int, weights: str, classes: int = 1) -> n
             raise InputError(
                 f"classifier '{name}': the pretrained weights cannot be had "
                 f"({type(error).__name__}). Set classifier_weights (texture_network_weights) to a "
-                "local safetensors file of this network, or to '' to train from scratch."
+                "local safetensors file of this network, or to '' to train from scratch; "
+                f"'{imagenet.NETWORK}' has them without a download, as 'imagenet'."
             ) from error
     path = Path(weights).expanduser()
     if path.suffix != ".safetensors" or not path.is_file():
@@ -77,6 +87,10 @@ def check_networks(params: TranslationParameters) -> None:
         build_network(name, 3, params.classifier_weights)
     if params.texture_loss == "efficientnet":
         build_network(params.texture_network, 3, params.texture_network_weights)
+    if params.texture_loss == "random":
+        build_network(params.texture_network, 3, "")
+    if params.texture_loss.startswith("imagenet"):
+        build_network(imagenet.NETWORK, 1, "imagenet")
 
 
 def _head(network: nn.Module) -> set[str]:

@@ -60,7 +60,7 @@ class ClassifierParameters(Parameters):
 
     classifier: str = "resnet10t"  # any timm model
     compared_classifiers: str = ""  # further timm models of Table 1, separated by commas
-    classifier_weights: str = ""  # empty: from scratch; "timm": pretrained; else a local file
+    classifier_weights: str = ""  # "": from scratch; "timm"; "imagenet"; or a local file
     classifier_epochs: int = Field(12, ge=1, le=1000)
     classifier_batch: int = Field(32, ge=2, le=4096)
     classifier_rate: float = Field(1e-3, gt=0.0, lt=1.0)
@@ -91,11 +91,19 @@ class TranslatorParameters(Parameters):
     adversarial_weight: float = Field(1.0, ge=0.0)
     cycle_weight: float = Field(10.0, ge=0.0)
     identity_weight: float = Field(5.0, ge=0.0)  # 0 skips its passes, a third of the work
-    texture_loss: Literal["none", "efficientnet", "classifier", "gram", "gradient", "mind"] = (
-        "classifier"
-    )
-    texture_network: str = "tf_efficientnet_b7"  # timm model of the efficientnet loss
-    texture_network_weights: str = "timm"  # as classifier_weights
+    texture_loss: Literal[
+        "none",
+        "efficientnet",
+        "random",
+        "imagenet_early",
+        "imagenet_middle",
+        "classifier",
+        "gram",
+        "gradient",
+        "mind",
+    ] = "classifier"
+    texture_network: str = "tf_efficientnet_b7"  # timm model of the losses efficientnet and random
+    texture_network_weights: str = "timm"  # as classifier_weights; of efficientnet, and not empty
     texture_rule: Literal["constant", "linear", "gradient_ratio", "constrained"] = "gradient_ratio"
     texture_weight: float = Field(1.0, ge=0.0)
     texture_final_weight: float = Field(0.1, ge=0.0)  # linear rule
@@ -113,6 +121,17 @@ class TranslatorParameters(Parameters):
     def _fill_from_preset(cls, given: Any) -> Any:
         preset = PRESETS.get(given.get("preset", "reference"), {})
         return {**preset, **given}
+
+    @model_validator(mode="after")
+    def _published_loss_has_its_weights(self) -> TranslatorParameters:
+        if self.texture_loss == "efficientnet" and not self.texture_network_weights:
+            raise ValueError(
+                "texture_loss=efficientnet compares features of ImageNet, and "
+                "texture_network_weights is empty. Set it to imagenet with "
+                "texture_network=tf_efficientnet_lite0, to timm or to a local file; or set "
+                "texture_loss=random, which is the same loss of an untrained network"
+            )
+        return self
 
 
 class TranslationParameters(ImageParameters, ClassifierParameters, TranslatorParameters):

@@ -7,12 +7,13 @@ translator to change the look and keep the structure. All of them map two batche
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.models import imagenet
 from lib.models.parameters import TranslatorParameters
 
 TextureLoss = Callable[[Tensor, Tensor], Tensor]
@@ -33,6 +34,27 @@ class LastFeatures(nn.Module):
     def forward(self, translated: Tensor, original: Tensor) -> Tensor:
         both = torch.cat([translated, original]).expand(-1, self.channels, -1, -1)
         return F.mse_loss(*self.network.forward_features(both).chunk(2))
+
+
+class ImagenetFeatures(nn.Module):
+    """Mean squared error between maps of EfficientNet-Lite0 trained on ImageNet, mean over maps.
+
+    Maps are normalised per image and channel, which takes out most of brightness and contrast.
+    ``indices`` are those of timm's ``forward_intermediates``: 0 to 3 are maps of strides 2, 4, 8
+    and 16 (16, 24, 40 and 112 channels), after blocks 0, 1, 2 and 4.
+    """
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        super().__init__()
+        self.network = imagenet.imagenet_network(channels=1).eval().requires_grad_(False)
+        self.indices = list(indices)
+
+    def forward(self, translated: Tensor, original: Tensor) -> Tensor:
+        maps = self.network.forward_intermediates(
+            torch.cat([translated, original]), indices=self.indices, stop_early=True,
+            intermediates_only=True,
+        )  # fmt: skip
+        return torch.stack([F.mse_loss(*F.instance_norm(part).chunk(2)) for part in maps]).mean()
 
 
 class _EarlyFeatures(nn.Module):
@@ -127,10 +149,14 @@ def mind_loss(translated: Tensor, original: Tensor) -> Tensor:
     return F.l1_loss(mind_descriptor(translated), mind_descriptor(original))
 
 
-# How each is made of the source classifier (one channel) and of what builds the published network
-# (three channels, pretrained). A new loss is one more line, and its name in engine/parameters.py.
+# How each is made of the source classifier (one channel) and of what builds the network of the
+# parameters (three channels): pretrained, as published, or for "random" untrained. A new loss is
+# one more line, and its name in lib/models/parameters.py.
 LOSSES: dict[str, Callable[[nn.Module, Callable[[], nn.Module]], TextureLoss]] = {
     "efficientnet": lambda classifier, published: LastFeatures(published(), channels=3),
+    "random": lambda classifier, published: LastFeatures(published(), channels=3),
+    "imagenet_early": lambda classifier, published: ImagenetFeatures((1, 2)),
+    "imagenet_middle": lambda classifier, published: ImagenetFeatures((2, 3)),
     "classifier": lambda classifier, published: ClassifierFeatures(classifier),
     "gram": lambda classifier, published: GramFeatures(classifier),
     "gradient": lambda classifier, published: gradient_consistency,

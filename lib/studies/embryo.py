@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from engine.parameters import check_params
 from engine.study import Study
 from lib.models.parameters import TranslationParameters
 
@@ -52,6 +53,9 @@ def check(params: EmbryoParameters, images: Source) -> None:
     from lib.models.networks import check_networks
 
     split_table(images.table(), params.folds, params.holdout_shares, params.seed)
+    if params.loss_study:  # it trains with the published loss, whatever the parameters name
+        published = params.model_dump() | dict(texture_loss="efficientnet")
+        params = check_params(published, "loss_study")
     check_networks(params)
 
 

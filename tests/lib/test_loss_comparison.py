@@ -15,11 +15,12 @@ from lib.evaluation.repeats import (
 from lib.figures import seed_dots
 from lib.figures.verdicts import seeds_verdict
 from lib.models.fitting import TranslatorRecipe
-from lib.studies.embryo import EmbryoParameters
+from lib.models.texture import LOSSES
+from lib.studies.embryo import STUDY, EmbryoParameters
 
 GIVEN = dict(
-    texture_network="test_resnet", texture_network_weights="", texture_loss="mind",
-    texture_weight=0.03,
+    texture_network="tf_efficientnet_lite0", texture_network_weights="imagenet",
+    texture_loss="mind", texture_weight=0.03,
 )  # fmt: skip
 
 
@@ -31,7 +32,8 @@ def params():
 def test_every_loss_and_rule_is_a_variant(params):
     table = loss_comparison.factors(params).set_index("arm")
     assert table.index.is_unique
-    assert {"none", "efficientnet", "classifier", "gram", "gradient", "mind"} == set(table["loss"])
+    assert {"none", *LOSSES} == set(table["loss"])
+    assert table.loc["imagenet_early"].tolist() == ["imagenet_early", "gradient_ratio", "inductive"]
     rules = table.loc[table["loss"] == "mind", "weight rule"]
     assert {"constant", "linear", "gradient_ratio", "constrained"} == set(rules)
     assert set(table["translator"]) == {"inductive", "transductive"}
@@ -59,6 +61,15 @@ def test_a_study_without_a_loss_is_refused(params):
     for change in (dict(texture_loss="none"), dict(texture_rule="linear")):
         with pytest.raises(InputError, match="gradient_ratio"):
             loss_comparison.loss_recipes(params.model_copy(update=change))
+
+
+def test_a_study_is_refused_before_it_runs_where_the_published_loss_has_no_weights(dataset):
+    given = dict(loss_study=True, texture_loss="mind", texture_network_weights="")
+    small = dataset.with_params(**given)
+    with pytest.raises(InputError, match=r"loss_study.*\n.*texture_network_weights"):
+        STUDY.check(small.params, small.source)
+    small = dataset.with_params(**given | GIVEN)
+    STUDY.check(small.params, small.source)
 
 
 def test_study_runs_from_images_to_verdict(dataset, params):

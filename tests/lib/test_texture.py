@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 import timm
 import torch
+from skimage import data
+from skimage.transform import resize
 from torch import nn
 
+from engine.errors import InputError
+from engine.parameters import check_params
 from lib.models import texture
+from lib.models.fitting import published_network
+from lib.models.imagenet import imagenet_network
+from lib.models.networks import check_networks
 from lib.studies.embryo import EmbryoParameters
 
 
@@ -43,7 +50,10 @@ def test_zero_for_equal_images_positive_for_others_and_trainable(name, classifie
     assert moving.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("name", ["efficientnet", "classifier", "gram"])
+FEATURES = ["efficientnet", "random", "imagenet_early", "imagenet_middle", "classifier", "gram"]
+
+
+@pytest.mark.parametrize("name", FEATURES)
 def test_feature_losses_leave_their_network_alone(name, classifier, images):
     before = {key: value.clone() for key, value in classifier.state_dict().items()}
     loss = loss_named(name, classifier)
@@ -60,6 +70,62 @@ def test_last_features_are_those_of_three_equal_channels(images):
     maps = [network.forward_features(torch.cat([x, x, x], 1)) for x in images]
     plain = (maps[0] - maps[1]).square().mean()
     assert loss(first, second).item() == pytest.approx(plain.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("name", "stages"), [("imagenet_early", {1: 4, 2: 8}),
+                                              ("imagenet_middle", {2: 8, 4: 16})])  # fmt: skip
+def test_imagenet_features_against_the_stages_of_a_network_of_three_channels(name, stages, images):
+    """``stages``: timm's blocks and their strides."""
+    network = imagenet_network(channels=3).eval()
+    kept = {}
+    for stage in stages:
+        network.blocks[stage].register_forward_hook(
+            lambda _, given, made, stage=stage: kept.setdefault(stage, []).append(made.numpy())
+        )
+    with torch.no_grad():
+        for batch in images:
+            network(torch.cat([batch] * 3, 1))
+        found = loss_named(name, nn.Identity())(*images).item()
+    plain = []
+    for stage, stride in stages.items():
+        for maps in kept[stage]:
+            assert maps.shape[-1] == 32 // stride
+            for flat in maps.reshape(-1, *maps.shape[-2:]):
+                flat[:] = (flat - flat.mean()) / np.sqrt(flat.var() + 1e-5)
+        plain.append(np.square(kept[stage][0] - kept[stage][1]).mean())
+    assert found == pytest.approx(np.mean(plain), rel=1e-4)
+
+
+def test_brightness_and_contrast_mislead_the_last_map_and_not_early_ones():
+    picture = resize(data.camera(), (64, 64), anti_aliasing=True)[None, None] * 1.4 - 0.7
+    picture = torch.from_numpy(picture).float()
+
+    def misled(loss):
+        """Loss of a paler and brighter copy over that of the mirror image."""
+        with torch.no_grad():
+            return (loss(0.6 * picture + 0.2, picture) / loss(picture.flip(-1), picture)).item()
+
+    assert misled(loss_named("imagenet_early", nn.Identity())) < 0.1
+    assert misled(loss_named("imagenet_middle", nn.Identity())) < 0.1
+    assert misled(texture.LastFeatures(imagenet_network(channels=3), channels=3)) > 0.5
+
+
+def test_random_features_are_of_one_seed():
+    params = EmbryoParameters(texture_loss="random", texture_network="test_resnet")
+    torch.manual_seed(1)
+    first = published_network(params).state_dict()
+    torch.manual_seed(2)
+    again = published_network(params.model_copy(update=dict(seed=5))).state_dict()
+    assert next(iter(first.values())).shape[1] == 3
+    assert all(torch.equal(first[name], weight) for name, weight in again.items())
+
+
+def test_the_published_loss_without_weights_is_refused_and_random_is_not():
+    given = dict(texture_network="test_resnet", texture_network_weights="")
+    with pytest.raises(InputError, match=r"texture_loss=random") as refused:
+        check_params(dict(texture_loss="efficientnet", **given), "mine")
+    assert "tf_efficientnet_lite0" in str(refused.value)
+    check_networks(check_params(dict(texture_loss="random", classifier="test_resnet", **given), ""))
 
 
 def test_gram_matrix_against_loops():
