@@ -21,10 +21,9 @@ from lib.models.calibration import calibrate
 from lib.models.classifier import FoldEnsemble, predict_logits, soften, train_classifier
 from lib.models.cyclegan import CycleGAN
 from lib.models.gate import Gate
-from lib.models.networks import build_network
+from lib.models.networks import build_network, build_texture_loss, weights_of
 from lib.models.parameters import TranslationParameters, chosen_settings
 from lib.models.simulation import Simulated, simulated_training
-from lib.models.texture import LOSSES
 from lib.models.translation import train_translator
 
 # Classifiers do not grow stale when the translator's code changes.
@@ -216,7 +215,7 @@ def _train_translator(
 ) -> tuple[nn.Module, pd.DataFrame]:
     loss = None
     if classifier is not None:
-        loss = LOSSES[params.texture_loss](classifier, lambda: published_network(params))
+        loss = build_texture_loss(params.texture_loss, classifier, params)
     images = torch.from_numpy(target), torch.from_numpy(source)
     steps = params.translator_steps
     return train_translator(*images, loss, params, steps, params.seed, checkpoints)
@@ -227,7 +226,7 @@ def _translator_training(
 ) -> Job:
     dataset = dataset.with_params(**recipe.changes)
     if isinstance(recipe, SimulatedRecipe):
-        return simulated_training(dataset)
+        return simulated_training(dataset, classifier)
     params = dataset.params
     part = "" if params.transductive else "train"
     rows = pd.concat([dataset.rows(domain, part) for domain in recipe.targets], ignore_index=True)
@@ -271,19 +270,3 @@ def fit_translators(
         networks.load_state_dict(weights)
         fits[name] = networks.to(device).eval(), history
     return fits
-
-
-def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
-    """Weights by name, as part of a key."""
-    return {name: weight.cpu().numpy().copy() for name, weight in network.state_dict().items()}
-
-
-def published_network(params: TranslationParameters) -> nn.Module:
-    """The network of the published texture loss, with its pretrained weights.
-
-    Of the loss ``random`` it is the same network, untrained, of one seed whatever the run's.
-    """
-    if params.texture_loss == "random":
-        torch.manual_seed(0)
-        return build_network(params.texture_network, 3, "")
-    return build_network(params.texture_network, 3, params.texture_network_weights)

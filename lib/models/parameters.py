@@ -11,6 +11,22 @@ from engine.parameters import Parameters
 from engine.processes import process_count
 from lib.data.parameters import ImageParameters
 
+# A new texture loss is a name here and a line in lib.models.texture.
+TextureName = Literal[
+    "none",
+    "efficientnet",
+    "random",
+    "imagenet_early",
+    "imagenet_middle",
+    "classifier",
+    "gram",
+    "gradient",
+    "mind",
+    "energy",
+    "structure",
+]
+RuleName = Literal["constant", "linear", "gradient_ratio", "constrained"]
+
 PRESETS: dict[str, dict[str, Any]] = {
     # The networks, losses and optimiser of the published code, to the letter.
     "seed": dict(
@@ -91,20 +107,10 @@ class TranslatorParameters(Parameters):
     adversarial_weight: float = Field(1.0, ge=0.0)
     cycle_weight: float = Field(10.0, ge=0.0)
     identity_weight: float = Field(5.0, ge=0.0)  # 0 skips its passes, a third of the work
-    texture_loss: Literal[
-        "none",
-        "efficientnet",
-        "random",
-        "imagenet_early",
-        "imagenet_middle",
-        "classifier",
-        "gram",
-        "gradient",
-        "mind",
-    ] = "classifier"
+    texture_loss: TextureName = "classifier"
     texture_network: str = "tf_efficientnet_b7"  # timm model of the losses efficientnet and random
     texture_network_weights: str = "timm"  # as classifier_weights; of efficientnet, and not empty
-    texture_rule: Literal["constant", "linear", "gradient_ratio", "constrained"] = "gradient_ratio"
+    texture_rule: RuleName = "gradient_ratio"
     texture_weight: float = Field(1.0, ge=0.0)
     texture_final_weight: float = Field(0.1, ge=0.0)  # linear rule
     texture_bound: float = Field(0.1, gt=0.0)  # constrained rule, in units of the loss
@@ -113,7 +119,9 @@ class TranslatorParameters(Parameters):
     simulated_steps: int = Field(1800, ge=1)
     simulated_batch: int = Field(4, ge=1, le=1024)  # pairs
     simulated_rate: float = Field(1e-3, gt=0.0, lt=1.0)
-    simulated_adversarial_weight: float = Field(0.1, ge=0.0)  # beside the error to the truth, 1
+    simulated_texture_loss: TextureName = "energy"  # between translation and truth
+    simulated_texture_rule: RuleName = "constant"  # against the error to the truth
+    simulated_texture_weight: float = Field(1.0, ge=0.0)
     transductive: bool = False  # True: the translator also trains on the evaluated images
 
     @model_validator(mode="before")
@@ -124,12 +132,13 @@ class TranslatorParameters(Parameters):
 
     @model_validator(mode="after")
     def _published_loss_has_its_weights(self) -> TranslatorParameters:
-        if self.texture_loss == "efficientnet" and not self.texture_network_weights:
+        losses = (self.texture_loss, self.simulated_texture_loss)
+        if "efficientnet" in losses and not self.texture_network_weights:
             raise ValueError(
-                "texture_loss=efficientnet compares features of ImageNet, and "
+                "the texture loss efficientnet compares features of ImageNet, and "
                 "texture_network_weights is empty. Set it to imagenet with "
-                "texture_network=tf_efficientnet_lite0, to timm or to a local file; or set "
-                "texture_loss=random, which is the same loss of an untrained network"
+                "texture_network=tf_efficientnet_lite0, to timm or to a local file; or take "
+                "random, which is the same loss of an untrained network"
             )
         return self
 

@@ -3,8 +3,7 @@
 In simulation the good device's photograph of the same object is known, so a translation is held
 against the truth and not against the old look, which it must leave. What is learnt holds for a real
 device as far as the random ones surround it (domain randomisation, Tobin et al. 2017,
-arXiv:1703.06907; supervised translation with a conditional judge, Isola et al. 2017,
-arXiv:1611.07004).
+arXiv:1703.06907).
 """
 
 from __future__ import annotations
@@ -24,25 +23,20 @@ from engine.jobs import Job
 from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.data.random_looks import Looks, random_looks, taken_again
-from lib.models.cyclegan import (
-    Generator,
-    PatchDiscriminator,
-    adversarial_loss,
-    discriminator_loss,
-    draw_weights,
-)
-from lib.models.parameters import TranslatorParameters, chosen_settings
+from lib.models.cyclegan import Generator, draw_weights
+from lib.models.networks import build_texture_loss, weights_of
+from lib.models.parameters import TranslationParameters, TranslatorParameters, chosen_settings
+from lib.models.texture import OF_CLASSIFIER, TextureLoss, TextureWeight
 from lib.models.translation import linear_decay, polynomial_average
 
 
 class Simulated(nn.Module):
-    """The generator to the source, and the judge of pairs: what was taken, what it became."""
+    """The generator to the source, where a CycleGAN has it, too."""
 
     def __init__(self, params: TranslatorParameters, channels: int = 1) -> None:
         super().__init__()
         style = (params.blocks, params.padding, params.upsampling)
         self.to_source = Generator(channels, params.base_filters, *style)
-        self.judge = PatchDiscriminator(2 * channels, params.base_filters)
         draw_weights(self)
 
 
@@ -71,14 +65,24 @@ class Pairs:
 
 
 def train_simulated(
-    looks: Looks, params: TranslatorParameters, seed: int, checkpoints: Checkpoints | None = None
-) -> tuple[Simulated, pd.DataFrame]:
+    looks: Looks, texture: TextureLoss | None, params: TranslatorParameters, seed: int,
+    checkpoints: Checkpoints | None = None,
+) -> tuple[Simulated, pd.DataFrame]:  # fmt: skip
     """Train a generator to give the good device's photograph of what any other took.
+
+    The mean absolute error alone makes images smooth: where the grain lies cannot be known from a
+    blurred photograph, and the mean over all that it might be is none. A texture loss asks for as
+    much of it as there truly is.
+
+    Parameters
+    ----------
+    texture
+        Compares what was made with the truth; None leaves it out.
 
     Returns
     -------
-    The networks in evaluation mode, the generator with its weights averaged over the steps; and the
-    history: step, truth (mean absolute error, images in [-1, 1]), adversarial, discriminator, rate.
+    The network in evaluation mode, its weights averaged over the steps; and the history: step,
+    truth (mean absolute error, images in [-1, 1]), texture, texture_weight, rate.
 
     Raises
     ------
@@ -90,50 +94,49 @@ def train_simulated(
     kind = number_kind(fabric, params)
     order = torch.Generator().manual_seed(seed)
     pairs = Pairs(looks, params.simulated_batch, order)
-    networks = Simulated(params).to(**kind).train()
-    averaged = copy.deepcopy(networks.to_source)
-    steps = params.simulated_steps
-    optimisers = {
-        name: torch.optim.Adam(part.parameters(), rate, betas=(0.5, 0.999), fused=True)
-        for name, part, rate in (
-            ("generator", networks.to_source, params.simulated_rate),
-            ("discriminator", networks.judge, 0.5 * params.simulated_rate),
-        )
-    }
+    network, steps = Simulated(params).to(**kind).train(), params.simulated_steps
+    weights, averaged = list(network.parameters()), copy.deepcopy(network)
+    optimiser = torch.optim.Adam(weights, params.simulated_rate, betas=(0.5, 0.999), fused=True)
     rate = torch.optim.lr_scheduler.LambdaLR(
-        optimisers["generator"], lambda step: linear_decay(step, steps, params.rate_decay_start)
+        optimiser, lambda step: linear_decay(step, steps, params.rate_decay_start)
     )
-    parts = dict(networks=networks, averaged=averaged, order=order, rate=rate, **optimisers)
+    weight = TextureWeight(
+        params.simulated_texture_rule, params.simulated_texture_weight, steps,
+        params.texture_final_weight, params.texture_bound,
+    )  # fmt: skip
+    parts = dict(network=network, averaged=averaged, optimiser=optimiser, order=order, rate=rate,
+                 weight=weight)  # fmt: skip
+    if isinstance(texture, nn.Module):
+        texture.to(**kind)
     checkpoints = checkpoints or Checkpoints()
     done, history = checkpoints.resume(parts)
     for step in progress(range(done, steps), label="steps in simulation"):
         taken, true = (images.to(**kind) for images in pairs.draw())
         with fabric.autocast():
-            made = networks.to_source(taken)
-            networks.judge.requires_grad_(False)
-            losses = dict(
-                truth=F.l1_loss(made, true),
-                adversarial=adversarial_loss(networks.judge(torch.cat([made, taken], 1)), True),
-            )
-            networks.judge.requires_grad_(True)
-            total = losses["truth"] + params.simulated_adversarial_weight * losses["adversarial"]
-        _step(optimisers["generator"], total)
-        with fabric.autocast():
-            shown = (torch.cat([images, taken], 1) for images in (true, made.detach()))
-            losses["discriminator"] = discriminator_loss(networks.judge, *shown)
-        _step(optimisers["discriminator"], losses["discriminator"])
-        polynomial_average(list(averaged.parameters()), list(networks.to_source.parameters()), step)
+            made = network.to_source(taken)
+            losses = dict(truth=F.l1_loss(made, true), texture=torch.zeros(()))
+            if texture is not None:
+                losses["texture"] = texture(made.to(true), true)
+                weight.update(
+                    step, losses["texture"], losses["truth"], network.to_source.last.weight
+                )
+        optimiser.zero_grad()
+        (losses["truth"] + weight.value * losses["texture"]).backward()
+        optimiser.step()
+        polynomial_average(list(averaged.parameters()), weights, step)
         values = {name: float(loss.detach()) for name, loss in losses.items()}
         if not (np.abs(list(values.values())) < LARGEST_LOSS).all():
             raise DivergedError(
                 f"step {step} in simulation: a loss explodes ({values}). Lower simulated_rate (now "
                 f"{params.simulated_rate}); {checkpoints}."
             )
-        history.append(dict(step=step, **values, rate=rate.get_last_lr()[0]))
+        history.append(
+            dict(step=step, **values, texture_weight=0.0 if texture is None else weight.value,
+                 rate=rate.get_last_lr()[0])
+        )  # fmt: skip
         rate.step()
         checkpoints.keep(step + 1, parts, history)
-    networks.to_source.load_state_dict(averaged.state_dict())
-    return networks.eval(), pd.DataFrame(history)
+    return averaged.eval(), pd.DataFrame(history)
 
 
 def training_looks(dataset: Dataset) -> Looks:
@@ -160,19 +163,27 @@ def training_looks(dataset: Dataset) -> Looks:
     return Looks(both[:, :1], both[:, 1:])
 
 
-def simulated_training(dataset: Dataset) -> Job:
-    """The training of the simulated arm, as a job for the store."""
+def _train(
+    looks: Looks, classifier: nn.Module, params: TranslationParameters,
+    checkpoints: Checkpoints | None = None,
+) -> tuple[Simulated, pd.DataFrame]:  # fmt: skip
+    loss = build_texture_loss(params.simulated_texture_loss, classifier, params)
+    return train_simulated(looks, loss, params, params.seed, checkpoints)
+
+
+def simulated_training(dataset: Dataset, classifier: nn.Module) -> Job:
+    """The training of the simulated arm, as a job for the store.
+
+    ``classifier`` is the grey source classifier, for texture losses made of its features.
+    """
     params, looks = dataset.params, training_looks(dataset)
-    names = ["simulated_", "base_", "blocks", "padding", "upsampling", "rate_decay", "precision"]
+    names = ["simulated_", "texture_", "base_", "blocks", "padding", "upsampling", "rate_decay",
+             "precision"]  # fmt: skip
+    of_classifier = params.simulated_texture_loss in OF_CLASSIFIER
     ingredients = dict(
         home=looks.home.numpy(), others=looks.others.numpy(), seed=params.seed,
         settings=chosen_settings(params, names),
+        classifier=weights_of(classifier) if of_classifier else None,
     )  # fmt: skip
-    train = partial(train_simulated, looks, params, params.seed)
+    train = partial(_train, looks, classifier, params)
     return Job("simulated", ("lib.models.simulation",), ingredients, train)
-
-
-def _step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.models import imagenet
-from lib.models.parameters import TranslatorParameters
+from lib.models.structure import StructureLoss
 
 TextureLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -66,7 +66,7 @@ class _EarlyFeatures(nn.Module):
 
     def maps(self, *batches: Tensor) -> tuple[Tensor, ...]:
         (maps,) = self.network.forward_intermediates(
-            torch.cat(batches), indices=[1], intermediates_only=True
+            torch.cat(batches), indices=[1], stop_early=True, intermediates_only=True
         )
         return maps.chunk(len(batches))
 
@@ -149,6 +149,31 @@ def mind_loss(translated: Tensor, original: Tensor) -> Tensor:
     return F.l1_loss(mind_descriptor(translated), mind_descriptor(original))
 
 
+def texture_energy(images: Tensor, bands: int = 2, window: int = 5) -> list[Tensor]:
+    """Local strength of detail (Laws 1980) in each of the finest bands of a Laplacian pyramid.
+
+    (N, 1, H, W) to maps (N, 1, H / 2^k, W / 2^k): root mean square of the band (Burt & Adelson
+    1983) over a window of ``window`` pixels. It says how much grain lies where, not its pattern.
+    """
+    kernel = images.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    kernel = (kernel[:, None] * kernel)[None, None]
+    maps = []
+    for _ in range(bands):
+        smooth = F.conv2d(F.pad(images, [2] * 4, mode="reflect"), kernel)
+        power = F.avg_pool2d(
+            (images - smooth).square(), window, 1, window // 2, count_include_pad=False
+        )
+        maps.append((power + 1e-4).sqrt())  # the root of nothing has no gradient
+        images = F.avg_pool2d(smooth, 2)
+    return maps
+
+
+def energy_loss(translated: Tensor, original: Tensor) -> Tensor:
+    """Mean absolute difference of texture energy, summed over two bands."""
+    pairs = zip(texture_energy(translated), texture_energy(original), strict=True)
+    return torch.stack([F.l1_loss(*pair) for pair in pairs]).sum()
+
+
 # How each is made of the source classifier (one channel) and of what builds the network of the
 # parameters (three channels): pretrained, as published, or for "random" untrained. A new loss is
 # one more line, and its name in lib/models/parameters.py.
@@ -161,7 +186,13 @@ LOSSES: dict[str, Callable[[nn.Module, Callable[[], nn.Module]], TextureLoss]] =
     "gram": lambda classifier, published: GramFeatures(classifier),
     "gradient": lambda classifier, published: gradient_consistency,
     "mind": lambda classifier, published: mind_loss,
+    "energy": lambda classifier, published: energy_loss,
+    "structure": lambda classifier, published: StructureLoss(),
 }
+
+
+# Those made of the run's own classifier: another classifier gives another loss.
+OF_CLASSIFIER = ("classifier", "gram")
 
 
 class TextureWeight:
@@ -182,13 +213,12 @@ class TextureWeight:
     # Step of the multiplier's logarithm, and the range it stays in.
     dual_rate, largest = 0.02, 1e3
 
-    def __init__(self, params: TranslatorParameters, steps: int) -> None:
-        self.rule = params.texture_rule
-        self.weight = params.texture_weight
-        self.final = params.texture_final_weight
-        self.bound = params.texture_bound
-        self.steps = steps
-        self.value = self.weight
+    def __init__(
+        self, rule: str, weight: float, steps: int, final: float = 0.0, bound: float = 1.0
+    ) -> None:
+        self.rule, self.weight, self.steps = rule, weight, steps
+        self.final, self.bound = final, bound
+        self.value = weight
 
     def update(
         self, step: int, texture: Tensor, adversarial: Tensor, last: Tensor,

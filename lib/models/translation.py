@@ -169,7 +169,10 @@ def train_translator(
     if isinstance(texture, nn.Module):
         texture.to(**kind)
     pools = [ImagePool(params.pool_size, order) for _ in range(2)]
-    weight = TextureWeight(params, steps)
+    weight = TextureWeight(
+        params.texture_rule, params.texture_weight, steps, params.texture_final_weight,
+        params.texture_bound,
+    )  # fmt: skip
     ranks = Ranks(fabric)
     together = params.translator_batch * ranks.count  # images in a batch of all processes
     batches = [

@@ -11,6 +11,7 @@ from lib.data.random_looks import Looks
 from lib.models import simulation
 from lib.models.fitting import SimulatedRecipe, fit_translators
 from lib.models.networks import build_network
+from lib.models.texture import energy_loss
 from lib.studies.embryo import EmbryoParameters
 
 TINY = dict(base_filters=4, blocks=1, simulated_batch=2, simulated_steps=6, simulated_phantoms=8,
@@ -31,7 +32,7 @@ def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 
 def test_it_learns_what_the_pairs_have_in_common():
     params = EmbryoParameters(**TINY | dict(simulated_steps=150, simulated_rate=5e-3))
-    networks, history = simulation.train_simulated(looks_of(0), params, seed=0)
+    networks, history = simulation.train_simulated(looks_of(0), energy_loss, params, seed=0)
     assert history["truth"].tail(10).mean() < 0.5 * history["truth"].head(10).mean()
     unseen = looks_of(1)
     taken = unseen.others[:, :1] / 127.5 - 1
@@ -47,17 +48,30 @@ def test_pairs_are_mirrored_together():
     assert torch.allclose(taken, -true, atol=1e-6)
 
 
-def test_the_judge_sees_the_photograph_beside_what_became_of_it():
-    networks = simulation.Simulated(EmbryoParameters(**TINY))
-    taken, made = torch.randn(2, 1, 32, 32), torch.randn(2, 1, 32, 32)
-    both = [networks.judge(torch.cat([made, x], 1)) for x in (taken, taken.flip(0))]
-    assert not torch.allclose(*both)
+def test_the_texture_loss_compares_with_the_truth_and_follows_its_rule():
+    params = EmbryoParameters(**TINY | dict(simulated_texture_weight=0.0))
+    seen = []
+
+    def watched(made, true):
+        seen.append(true.clone())
+        return energy_loss(made, true)
+
+    looks = looks_of(0)
+    without = simulation.train_simulated(looks, None, params, seed=0)[0]
+    weightless, history = simulation.train_simulated(looks, watched, params, seed=0)
+    assert same(without, weightless)  # logged, at no weight
+    assert (history["texture"] > 0).all()
+    true = {image.numpy().tobytes() for image in (looks.home / 127.5 - 1)}
+    mirrored = {image.flip(-1).numpy().tobytes() for image in (looks.home / 127.5 - 1)}
+    assert {image.numpy().tobytes() for batch in seen for image in batch} <= true | mirrored
+    strong = EmbryoParameters(**TINY | dict(simulated_texture_weight=5.0))
+    assert not same(without, simulation.train_simulated(looks, energy_loss, strong, seed=0)[0])
 
 
 def test_the_same_seed_gives_the_same_weights_another_gives_others():
     params = EmbryoParameters(**TINY)
     first, again, other = (
-        simulation.train_simulated(looks_of(0), params, seed)[0] for seed in (3, 3, 4)
+        simulation.train_simulated(looks_of(0), energy_loss, params, seed)[0] for seed in (3, 3, 4)
     )
     assert same(first, again)
     assert not same(first, other)
@@ -65,7 +79,7 @@ def test_the_same_seed_gives_the_same_weights_another_gives_others():
 
 def test_a_training_that_was_broken_off_ends_with_the_same_weights(tmp_path):
     params = EmbryoParameters(**TINY)
-    whole, history = simulation.train_simulated(looks_of(0), params, seed=0)
+    whole, history = simulation.train_simulated(looks_of(0), energy_loss, params, seed=0)
 
     class Killed(Exception):
         pass
@@ -77,9 +91,9 @@ def test_a_training_that_was_broken_off_ends_with_the_same_weights(tmp_path):
                 raise Killed
 
     with pytest.raises(Killed):
-        simulation.train_simulated(looks_of(0), params, 0, Dying(tmp_path, 0))
+        simulation.train_simulated(looks_of(0), energy_loss, params, 0, Dying(tmp_path, 0))
     rest, whole_history = simulation.train_simulated(
-        looks_of(0), params, 0, Checkpoints(tmp_path, 0)
+        looks_of(0), energy_loss, params, 0, Checkpoints(tmp_path, 0)
     )
     assert same(whole, rest)
     assert whole_history.equals(history)
@@ -129,4 +143,4 @@ def test_a_loss_that_explodes_is_named(monkeypatch):
     params = EmbryoParameters(**TINY)
     monkeypatch.setattr(simulation, "LARGEST_LOSS", 1e-3)
     with pytest.raises(simulation.DivergedError, match=r"step 0 in simulation.*simulated_rate"):
-        simulation.train_simulated(looks_of(0), params, seed=0)
+        simulation.train_simulated(looks_of(0), energy_loss, params, seed=0)

@@ -13,9 +13,8 @@ from torch import nn
 from engine.errors import InputError
 from engine.parameters import check_params
 from lib.models import texture
-from lib.models.fitting import published_network
 from lib.models.imagenet import imagenet_network
-from lib.models.networks import check_networks
+from lib.models.networks import build_texture_loss, check_networks
 from lib.studies.embryo import EmbryoParameters
 
 
@@ -112,17 +111,21 @@ def test_brightness_and_contrast_mislead_the_last_map_and_not_early_ones():
 
 def test_random_features_are_of_one_seed():
     params = EmbryoParameters(texture_loss="random", texture_network="test_resnet")
+
+    def weights(params):
+        return build_texture_loss("random", nn.Identity(), params).network.state_dict()
+
     torch.manual_seed(1)
-    first = published_network(params).state_dict()
+    first = weights(params)
     torch.manual_seed(2)
-    again = published_network(params.model_copy(update=dict(seed=5))).state_dict()
+    again = weights(params.model_copy(update=dict(seed=5)))
     assert next(iter(first.values())).shape[1] == 3
     assert all(torch.equal(first[name], weight) for name, weight in again.items())
 
 
 def test_the_published_loss_without_weights_is_refused_and_random_is_not():
     given = dict(texture_network="test_resnet", texture_network_weights="")
-    with pytest.raises(InputError, match=r"texture_loss=random") as refused:
+    with pytest.raises(InputError, match=r"take random") as refused:
         check_params(dict(texture_loss="efficientnet", **given), "mine")
     assert "tf_efficientnet_lite0" in str(refused.value)
     check_networks(check_params(dict(texture_loss="random", classifier="test_resnet", **given), ""))
@@ -197,13 +200,13 @@ def layer_and_losses(adversarial_pull: float, texture_pull: float):
     return last, (adversarial_pull * last).sum(), (texture_pull * last).sum()
 
 
-def weight_of(rule: str, steps: int = 11, **extra) -> texture.TextureWeight:
-    return texture.TextureWeight(EmbryoParameters(texture_rule=rule, **extra), steps)
+def weight_of(rule: str, weight: float, **extra) -> texture.TextureWeight:
+    return texture.TextureWeight(rule, weight, 11, **extra)
 
 
 def test_constant_and_linear_weights():
-    constant = weight_of("constant", texture_weight=0.7)
-    linear = weight_of("linear", texture_weight=1.0, texture_final_weight=0.1)
+    constant = weight_of("constant", 0.7)
+    linear = weight_of("linear", 1.0, final=0.1)
     last, adversarial, kept = layer_and_losses(1.0, 1.0)
     assert {constant.update(step, kept, adversarial, last) for step in range(11)} == {0.7}
     values = [linear.update(step, kept, adversarial, last) for step in range(11)]
@@ -211,7 +214,7 @@ def test_constant_and_linear_weights():
 
 
 def test_gradient_ratio_makes_both_losses_pull_equally():
-    weight = weight_of("gradient_ratio", texture_weight=1.0)
+    weight = weight_of("gradient_ratio", 1.0)
     last, adversarial, kept = layer_and_losses(6.0, 2.0)
     value = weight.update(0, kept, adversarial, last)
     assert value == pytest.approx(3.0)
@@ -220,7 +223,7 @@ def test_gradient_ratio_makes_both_losses_pull_equally():
 
 
 def test_gradient_ratio_measures_now_and_then_and_smooths():
-    weight = weight_of("gradient_ratio", texture_weight=1.0)
+    weight = weight_of("gradient_ratio", 1.0)
     last, adversarial, kept = layer_and_losses(6.0, 2.0)
     weight.update(0, kept, adversarial, last)
     last, adversarial, kept = layer_and_losses(2.0, 2.0)
@@ -230,8 +233,32 @@ def test_gradient_ratio_measures_now_and_then_and_smooths():
 
 def test_constrained_multiplier_holds_the_loss_at_its_bound():
     """A toy: the loss falls as its weight grows; the multiplier finds where they meet."""
-    weight = weight_of("constrained", texture_weight=1.0, texture_bound=0.1)
+    weight = weight_of("constrained", 1.0, bound=0.1)
     for step in range(3000):
         loss = torch.tensor(0.5 / weight.value)
         weight.update(step, loss, loss, loss)
     assert 0.5 / weight.value == pytest.approx(0.1, rel=0.02)
+
+
+def test_texture_energy_is_the_strength_of_detail_band_by_band():
+    """A wave of one wavelength has the root mean square of what the band's filter leaves of it."""
+    x = torch.arange(64, dtype=torch.float32)
+    for length, band in ((4, 0), (8, 0), (8, 1)):
+        wave = 0.5 * torch.sin(2 * math.pi * x / length + 0.3).expand(1, 1, 64, 64)
+        found = texture.texture_energy(wave, window=2 * length + 1)[band].mean()
+        omega = 2 * math.pi / length
+        low = (6 + 8 * math.cos(omega) + 2 * math.cos(2 * omega)) / 16  # of 1 4 6 4 1
+        # Before the second band: smoothed, then the mean of two neighbours at half the rate.
+        rest = 1.0 if band == 0 else low * math.cos(omega / 2)
+        twice = (6 + 8 * math.cos(2 * omega) + 2 * math.cos(4 * omega)) / 16
+        kept = (1 - low) if band == 0 else (1 - twice) * rest
+        assert found.item() == pytest.approx(0.5 * abs(kept) / math.sqrt(2), rel=0.12)
+
+
+def test_energy_loss_minds_how_much_grain_there_is_and_not_which():
+    generator = torch.Generator().manual_seed(4)
+    first, second = (0.2 * torch.randn(1, 1, 64, 64, generator=generator) for _ in range(2))
+    smooth = torch.zeros(1, 1, 64, 64)
+    other_pattern = texture.energy_loss(first, second)
+    assert other_pattern < 0.35 * texture.energy_loss(smooth, first)
+    assert torch.nn.functional.l1_loss(first, second) > torch.nn.functional.l1_loss(smooth, first)
