@@ -56,7 +56,7 @@ def device_bits(facts: pd.DataFrame) -> tuple[pd.Series, dict[object, str]]:
     bits = bits.astype(int)
     for row in facts.itertuples():
         if not fits(row.peak, bits[row.Index]):
-            odd[row.Index] = f"{beyond(row.peak, bits[row.Index], row.domain)} {APART}"
+            odd[row.Index] = f"{beyond(row.peak, bits[row.Index], row.domain)}. {APART}"
     return bits, odd
 
 

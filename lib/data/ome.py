@@ -11,6 +11,7 @@ from engine.errors import InputError
 
 _PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
 _BITS = re.compile(r'\bSignificantBits="(\d+)"')
+_MOST = 100_000  # pages that a statement may be of: a number is written faster than pages are
 _ANY = "{*}"  # namespace: OME has one for every year
 
 
@@ -98,8 +99,8 @@ def _file_of(data: Element) -> str:
 
 
 def _mine(root: Element, parts: list, file: str) -> list[tuple[Element, Element]]:
-    """Statements on this file, by its UUID or, where that is not among them, by its name."""
-    own = [part for part in parts if _file_of(part[1]) == root.get("UUID")]
+    """Statements on this file: that name none, or its UUID; else, if there are none, its name."""
+    own = [part for part in parts if _file_of(part[1]) in ("", root.get("UUID"))]
     return own or [(pixels, data) for pixels, data in parts
                    if (uuid := data.find(f"{_ANY}UUID")) is not None
                    and uuid.get("FileName") == file]  # fmt: skip
@@ -120,7 +121,7 @@ def _pages(pixels: Element, data: Element, count: int) -> list[dict[str, int]]:
              for axis in order}  # fmt: skip
     at = {axis: int(data.get(f"First{axis}", 0)) for axis in order}
     pages = []
-    for number in range(first, first + several):
+    for number in range(first, first + min(several, _MOST)):
         pages.append(dict(at, IFD=number))
         for axis in order:  # as an odometer
             at[axis] = (at[axis] + 1) % max(1, sizes[axis])

@@ -143,7 +143,7 @@ def to_8_bit(stored: Stored, bits: int | None, name: object) -> np.ndarray:
         bits = depth_for(peak, pixels.dtype, stored.inverted)
     white = white_of(bits)
     if not fits(peak, bits):
-        raise InputError(f"{name}: {beyond(peak, bits, 'its device')} {APART}")
+        raise InputError(f"{name}: {beyond(peak, bits, 'its device')}. {APART}")
     # More than 24 bits do not fit a float32.
     scale = (np.float64 if white > 2**24 or pixels.itemsize > 4 else np.float32)(255 / white)
     if stored.inverted:
@@ -157,10 +157,10 @@ def fits(peak: float, bits: int) -> bool:
 
 
 def beyond(peak: float, bits: int, device: str) -> str:
-    """A sentence on a number that the depth of a device does not hold."""
+    """What is to be said of a number that the depth of a device does not hold."""
     return (
         f"its brightest number is {peak:g}, more than the {white_of(bits)} of {depth_name(bits)}, "
-        f"the depth of {device}."
+        f"the depth of {device}"
     )
 
 
