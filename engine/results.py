@@ -137,6 +137,8 @@ def _write_through(path: Path, mode: str, content: bytes) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:
+    if path.is_dir():
+        return InputError(f"{path}: a folder is in the place of this file. Name another to write.")
     return InputError(
         f"{path}: cannot be written ({error.strerror}); what was there is untouched. Free some "
         "space or write elsewhere: COMPENDIUM_RESULTS names another results folder."

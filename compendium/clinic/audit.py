@@ -17,9 +17,8 @@ from lib.data.appearance import UNITS, image_statistics
 from lib.data.images import decode, load_stack
 from lib.data.inspection import inspect_files
 from lib.data.lists import NAME as LABELS
-from lib.data.lists import check_near_names, read_list
+from lib.data.lists import check_near_names, number_free, read_list
 from lib.data.reading import SUFFIXES, find_images
-from lib.data.tables import check_bits
 
 SHOWN = 40  # pairs that look alike, images of a domain
 
@@ -45,7 +44,7 @@ class Folder:
         )
         if (self.root / LABELS).is_file():
             listed = self._listed()
-            forgotten = sorted({*found} - {*listed["id"]})
+            forgotten = sorted({*found} - {*listed["id"], *listed.pop("mask")})
             unlisted = [(name, _domain(name), f"{name}: not in {LABELS}. Add it, or take it out.")
                         for name in forgotten]  # fmt: skip
             others = pd.concat([others, pd.DataFrame(unlisted, columns=others.columns)])
@@ -84,12 +83,14 @@ class Folder:
         if "file" not in rows or rows.empty:
             raise InputError(f"{path}: no column 'file', or no row. List the images in it.")
         defaults = {"domain": "images", "label": "", "group": rows["file"]}
+        if "label" in rows:
+            rows["label"] = [number_free(label) for label in rows["label"]]
         names = {name: rows.get(name, default) for name, default in defaults.items()}
         for name in {*defaults} & {*rows}:
             check_near_names(rows[name], name, path)
         if "bits" in rows:
-            check_bits(rows["bits"], path)
             names["bits"] = rows["bits"]
+        names["mask"] = rows.get("mask", "")
         table = pd.DataFrame(dict(id=rows["file"], **names))
         return table.assign(group=table["group"].where(table["group"] != "", table["id"]))
 
@@ -115,6 +116,10 @@ def audit_folder(
         is not given.
     """
     out = Path(out)
+    if out.is_dir():
+        raise InputError(
+            f"{out}: a folder. Name the page to write with --out, as audit.html in it."
+        )
     if out.exists() and not force:
         raise InputError(f"{out}: exists. Choose another --out, or --force to overwrite it.")
     folder = Folder(root, channel)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lib.evaluation.decision import CallCounts, decision_table, decision_values, from_facts
-from lib.figures.verdicts import decision_words
+from lib.figures.verdicts import are, decision_words
 from lib.models.bundle import Bundle
 
 MEASURE_NAMES = {
@@ -98,23 +98,29 @@ def _of_folder(
     called, ruled_out = int(passed["called"].sum()), int((1 - passed["called"]).sum())
     right, missed = worth.loc["ppv"], 1 - worth.loc["npv", ["value", "high", "low"]]
     lines = [
-        f"Of {len(passed)} images here that the gate passes, {_are(called)} called {names[1]}"
-        + _expected(called, *right[["value", "low", "high"]], f"are {positives}"),
-        f"{_are(ruled_out)} called {names[0]}"
-        + _expected(ruled_out, *missed, f"are {positives} all the same, and missed"),
-    ]
+        f"Of {_images(len(passed))} here that the gate passes, {called} {are(called)} called "
+        + names[1] + _expected(called, *right[["value", "low", "high"]], positives),
+        f"{ruled_out} {are(ruled_out)} called {names[0]}"
+        + _expected(ruled_out, *missed, positives, " all the same, and missed"),
+    ]  # fmt: skip
     if stopped := len(translated) - len(passed):
-        lines.append(f"Of the {stopped} images that it stops nothing is expected: look yourself.")
+        lines.append(f"Of the {_images(stopped)} that it stops nothing is expected: look yourself.")
     return lines
 
 
-def _are(count: int) -> str:
-    return f"{count} is" if count == 1 else f"{count} are"
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
-def _expected(count: int, value: float, low: float, high: float, what: str) -> str:
+def _expected(
+    count: int, value: float, low: float, high: float, positives: str, further: str = ""
+) -> str:
     if not count or math.isnan(value):
         return "."
     # Rounded to nine digits first, so that 3.0000000000000004 is not 4.
     least, most = math.floor(round(count * low, 9)), math.ceil(round(count * high, 9))
-    return f"; on average {count * value:.0f} of them (95 % interval {least} to {most}) {what}."
+    expected = f"{count * value:.0f}"
+    return (
+        f"; on average {expected} of them (95 % interval {least} to {most}) "
+        f"{are(int(expected), positives)}{further}."
+    )

@@ -14,7 +14,7 @@ from engine.errors import InputError
 from lib.data.images import to_grey
 from lib.data.inspection import blank, inspect_files, structure
 from lib.data.reading import read_bytes, read_stored
-from lib.data.stored import UNIT, depth_name, to_8_bit
+from lib.data.stored import UNIT, depth_name, is_light, to_8_bit
 from lib.models.bundle import Bundle
 
 
@@ -57,7 +57,7 @@ class Reader:
         stored = read_stored(read_bytes(path), path, self.channel)
         bits = 8 if stored.plain else stored.bits
         if bits is None:
-            light = stored.pixels.dtype.kind == "f" and stored.pixels.max() <= 1
+            light = is_light(stored.pixels.dtype, stored.pixels.max())
             deep = [bits for bits in self._trained if bits != 8 and (bits == UNIT) == light]
             known = len(deep) == 1 and not stored.inverted  # that scale is not the camera's
             bits = deep[0] if known else self._estimate(file)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lib.data.stored import UNIT, depth_for, depth_name, white_of
+from lib.data.stored import APART, UNIT, beyond, depth_for, depth_name, fits
 
 ODD = 0.05  # most of a domain's images that may be of another device, one of `FEW` at the least
 FEW = 5
 _JUMP = 4  # bits from which on a rare deeper image is another device, not a bright one
+_DARKER = 8  # times: so much less at its darkest than another image is at a scale of its own
 
 
 def device_bits(facts: pd.DataFrame) -> tuple[pd.Series, dict[object, str]]:
@@ -19,7 +20,8 @@ def device_bits(facts: pd.DataFrame) -> tuple[pd.Series, dict[object, str]]:
     little: a short exposure of 12 bits looks like a long one of 10. So all undeclared images of a
     domain share one depth: the one that as many others declare, if they agree, else the smallest
     that holds all peaks. Where at most `ODD` of them need `_JUMP` bits or more beyond the rest,
-    those are of another device and do not fit.
+    those are of another device and do not fit. Nor does one that counts from white so much lower
+    than others: its white is that of a scale of its own, and at theirs all of it would be white.
 
     Parameters
     ----------
@@ -30,9 +32,9 @@ def device_bits(facts: pd.DataFrame) -> tuple[pd.Series, dict[object, str]]:
     bits : int Series by the index of ``facts``
     odd : index to what is to be said of an image that does not fit
     """
-    bits = facts["declared"].copy()
+    bits, odd = facts["declared"].copy(), {}
     if facts.empty:
-        return bits.astype(int), {}
+        return bits.astype(int), odd
     floating = facts["dtype"].map(lambda name: np.dtype(name).kind == "f")
     # Who counts from white has written the numbers anew, at a scale of their own.
     kinds = ["domain", floating, "inverted"]
@@ -45,17 +47,24 @@ def device_bits(facts: pd.DataFrame) -> tuple[pd.Series, dict[object, str]]:
         trusted = len(own) >= len(rows) or set(said) == {guess}
         agreed = len(said) == 1 and trusted and rows["dtype"].isin(own["dtype"]).all()
         bits[rows.index] = int(said[0]) if agreed else guess
+        if rows["inverted"].iloc[0]:
+            top = facts.loc[rows.index.union(own.index), "peak"].max()
+            low = (_needed(rows) <= bits[rows.index] - _JUMP) & (rows["peak"] * _DARKER <= top)
+            low &= rows["peak"] > 0  # nothing but white is blank at any scale
+            odd |= {place: _two_scales(peak, top, domain)
+                    for place, peak in rows.loc[low, "peak"].items()}  # fmt: skip
     bits = bits.astype(int)
-    white = bits.map(white_of)
-    odd = {
-        row.Index: (
-            f"its brightest number is {row.peak:g}, more than the {white[row.Index]} of "
-            f"{depth_name(bits[row.Index])}, the depth of {row.domain}. Put images of another "
-            "device into a domain of their own, or write the depth into column bits of labels.csv."
-        )
-        for row in facts[facts["peak"] > white].itertuples()
-    }
+    for row in facts.itertuples():
+        if not fits(row.peak, bits[row.Index]):
+            odd[row.Index] = f"{beyond(row.peak, bits[row.Index], row.domain)}. {APART}"
     return bits, odd
+
+
+def _two_scales(peak: float, top: float, domain: str) -> str:
+    return (
+        f"counts from white, up to {peak:g} where others of {domain} go to {top:g}: nothing says "
+        f"which number is black. {APART}"
+    )
 
 
 def estimate(rows: pd.DataFrame) -> int:
@@ -90,8 +99,7 @@ def scattered(facts: pd.DataFrame, bits: pd.Series) -> list[str]:
             found.append(
                 f"{domain}: {int(deep.sum())} of {len(rows)} images need "
                 f"{depth_name(int(bits[rows.index].max()))}, the others at most "
-                f"{depth_name(usual)}; all are read at the first. If these are of another device, "
-                "put them into a domain of their own, or write the depth into column bits."
+                f"{depth_name(usual)}; all are read at the first. {APART}"
             )
     return found
 

@@ -37,9 +37,9 @@ def read_dicom(content: bytes, name: object, check_size: Callable[[int, int, int
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that break the standard without any harm here
         data = pydicom.dcmread(io.BytesIO(content))
-        for name in _OPTIONAL:
-            if name in data and data[name].is_empty:  # emptied with the patient's name
-                del data[name]
+        for element in _OPTIONAL:
+            if element in data and data[element].is_empty:  # emptied with the patient's name
+                del data[element]
         if "PixelData" not in data:
             raise InputError(f"{name}: DICOM without pixels. Export the image from its archive.")
         deep = int(data.get("SamplesPerPixel", 1)) * -(-int(data.BitsAllocated) // 8)

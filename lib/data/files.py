@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from engine.errors import InputError
 from engine.keys import file_digest
 from engine.progress import progress
 from lib.data.inspection import inspect_files
 from lib.data.interface import COLUMNS, ImageCache, Source, check_table
 from lib.data.parameters import ImageParameters
-from lib.data.reading import check_there, read_bytes, read_stored
+from lib.data.reading import check_inside, check_there, read_bytes, read_stored
 from lib.data.stored import to_8_bit
 
 
@@ -51,12 +50,8 @@ class FileSource(Source):
         self._cache = ImageCache(params.memory_mb * 2**20 // 2)
         check_table(entries, entries["domain"].unique(), str(root))
         for id in entries["id"]:
-            path = root / id
-            if not path.resolve().is_relative_to(root):
-                raise InputError(
-                    f"{path}: leads outside of {root}. Copy the image into the folder."
-                )
-            check_there(path)
+            check_inside(root, id)
+            check_there(root / id)
 
     def table(self) -> pd.DataFrame:
         with self._lock:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from engine.errors import InputError
 from lib.data.parameters import ImageParameters
-from lib.data.reading import SUFFIXES
+from lib.data.reading import is_clutter, why_not
 
 # ED3 was sorted by class, all others by grade of the embryo.
 GRADES = {"ED3": ("1", "2")}
@@ -54,20 +54,28 @@ def list_domains(
         for folder in _grade_folders(root, domain):
             label = label_of(domain, folder.name, label_rule)
             for path in sorted(folder.iterdir()):
-                if path.name.startswith("."):
+                if is_clutter(path):
                     continue
                 id = path.relative_to(root).as_posix()
-                if path.suffix.lower() in SUFFIXES and path.is_file():
-                    entries.append((id, domain, label, id))
+                if reason := why_not(path):
+                    excluded.append((id, domain, f"{path}: {reason}"))
                 else:
-                    reason = f"{path}: not one of {', '.join(SUFFIXES)}."
-                    excluded.append((id, domain, reason))
+                    entries.append((id, domain, label, id))
+        for path in _beside_grades(root / domain.lower()):
+            reason = f"{path}: an image in no grade folder, so without a label. Move it into one."
+            excluded.append((path.relative_to(root).as_posix(), domain, reason))
         if not any(entry[1] == domain for entry in entries):
             raise InputError(f"{root / domain.lower()}: no images. Put the grade folders there.")
     return (
         pd.DataFrame(entries, columns=["id", "domain", "label", "group"]),
         pd.DataFrame(excluded, columns=["id", "domain", "reason"]),
     )
+
+
+def _beside_grades(folder: Path) -> list[Path]:
+    """Images that lie in the folder of a domain or in its ``alldata``."""
+    beside = sorted([*folder.iterdir(), *(folder / "alldata").iterdir()])
+    return [path for path in beside if not is_clutter(path) and why_not(path) is None]
 
 
 def _grade_folders(root: Path, domain: str) -> list[Path]:

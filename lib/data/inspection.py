@@ -14,7 +14,7 @@ import pandas as pd
 from engine.errors import InputError
 from engine.progress import progress
 from lib.data.depth import device_bits, mixed, scattered
-from lib.data.reading import read_bytes, read_stored
+from lib.data.reading import check_inside, read_bytes, read_stored
 from lib.data.stored import Stored, check_numbers, to_8_bit, white_of
 
 _GRID = 16  # blocks to each side, whose means show structure and hide noise
@@ -60,8 +60,7 @@ def inspect_files(
     def look(row: tuple) -> list[dict[str, object]]:
         id = row.id
         try:
-            if not (root / id).resolve().is_relative_to(root):
-                raise InputError(f"{root / id}: leads outside of {root}. Copy it into the folder.")
+            check_inside(root, id)
             return _look(root / id, id, channel, focal_planes, keep)
         except InputError as error:
             return [dict(id=id, reason=str(error))]
@@ -100,7 +99,7 @@ def inspect_files(
 
 
 _FACTS = ["place", "id", "sha256", "width", "height", "mode", "declared", "peak", "dtype",
-          "inverted", "low", "contrast", "spread", "unused", "reason"]  # fmt: skip
+          "inverted", "low", "contrast", "spread", "spot", "unused", "reason"]  # fmt: skip
 
 
 def _look(
@@ -147,7 +146,8 @@ def structure(pixels: np.ndarray) -> dict[str, float]:
     """How much there is to be seen in a picture (H, W) or (H, W, 3), in its own numbers.
 
     height, width; low and peak; contrast: range of the means of blocks; spread: range of 98 % of
-    its pixels.
+    its pixels; spot: how far the brightest 2 x 2 pixels stand out, as a few objects on a dark
+    ground do and a hot pixel does not.
     """
     # Of colours the one that shows most: one fluorescence may fill a single one.
     grey = pixels if pixels.ndim == 2 else pixels[..., np.ptp(pixels, axis=(0, 1)).argmax()]
@@ -156,10 +156,13 @@ def structure(pixels: np.ndarray) -> dict[str, float]:
     blocks = grey[:high, :wide].reshape(high // height, height, wide // width, width)
     means = blocks.mean((1, 3), dtype=np.float64)
     few = grey[:: max(1, height // 4), :: max(1, width // 4)]
-    low, high = np.percentile(few, [1, 99])
+    low, middle, high = np.percentile(few, [1, 50, 99])
+    pairs = np.minimum(grey[1:], grey[:-1])
+    spot = np.minimum(pairs[:, 1:], pairs[:, :-1]).max(initial=grey.min()) - middle
     return dict(
         height=pixels.shape[0], width=pixels.shape[1], low=float(pixels.min()),
         peak=float(pixels.max()), contrast=float(np.ptp(means)), spread=float(high - low),
+        spot=float(spot),
     )  # fmt: skip
 
 
@@ -172,7 +175,8 @@ def blank(seen: Mapping[str, float], level: float) -> str | None:
     level : grey levels of 255 that one of its numbers is
     """
     seen_enough = min(seen["height"], seen["width"]) >= _GRID
-    if not seen_enough or seen["contrast"] * level >= _FLAT or seen["spread"] * level >= _NOISE:
+    most = max(seen["spread"], seen["spot"]) * level
+    if not seen_enough or seen["contrast"] * level >= _FLAT or most >= _NOISE:
         return None
     return (
         f"a blank frame, without structure: grey levels {seen['low'] * level:.0f} to "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engine.errors import InputError
 from lib.data.dicom import PREAMBLE, read_dicom
+from lib.data.foreign import looks_like
+from lib.data.jpeg2000 import read_jp2
+from lib.data.lists import NAME as LIST
 from lib.data.orientation import ORIENTATION, turned
-from lib.data.stored import Stored, without_empty_alpha
+from lib.data.samples import split_samples, without_empty_alpha
+from lib.data.stored import Stored
 from lib.data.tiff import read_tiff
 
 MAX_PIXELS = 64_000_000  # a camera frame has fewer; more is a slide scan or an image bomb
@@ -30,47 +35,81 @@ _SMALLER = "Reduce it or cut the field of interest out of it."
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JP2 = b"\0\0\0\x0cjP  "
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
-_OTHERS = {
-    b"GIF8": "GIF", b"<svg": "SVG", b"%PDF": "PDF", b"\0\0\0\x0cJXL": "JPEG XL",
-    b"ZISRAWFILE": "Zeiss CZI", b"\x89HDF": "HDF5", b"PK": "zip",
-}  # fmt: skip
 _KINDS = "PNG, JPEG, BMP, TIFF, WebP, JPEG 2000 or DICOM"
+_UNKNOWN = re.compile(
+    r"not (yet )?(supported|implemented)|unsupported|cannot handle", re.IGNORECASE
+)
 _PNG_DEPTH = 24  # byte of a PNG that holds the bits per channel
 
 
 def find_images(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
     """All files below a folder: those that are read as images, and the others with a reason.
 
-    Paths relative to ``root``, sorted. A DICOM file may come without a suffix. `CLUTTER` and hidden
-    files that are no leftovers of images are not mentioned.
+    Paths relative to ``root``, sorted. A DICOM file may come without a suffix. Links to folders are
+    not followed. `CLUTTER` and hidden files that are no leftovers of images are not mentioned.
     """
     images, others = [], []
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
-        suffix = path.suffix.lower()
         folders = path.relative_to(root).parts[:-1]
         if any(folder.startswith(".") or folder in MACHINES for folder in folders):
             continue
-        if not path.is_file() or path.name.lower() in CLUTTER:
+        if (path.is_dir() and not path.is_symlink()) or is_clutter(path):
             continue
         if (shown := name.encode(errors="replace").decode()) != name:
             others.append((shown, f"{shown}: a name that is not in UTF-8. Rename the file."))
-            continue
-        if path.name.startswith("._"):
-            others.append((name, f"{name}: a leftover of macOS, no image. Delete it."))
-        elif path.name.startswith("."):
-            continue
-        elif suffix in SUFFIXES or (not suffix and _is_dicom(path)):
-            images.append(name)
+        elif reason := why_not(path):
+            others.append((name, f"{name}: {reason}"))
         else:
-            kind = f"{suffix[1:].upper()} files are" if suffix else "files without a suffix are"
-            others.append((name, f"{name}: {kind} not read. {_EXPORT}"))
+            images.append(name)
     return images, others
+
+
+def is_clutter(path: Path) -> bool:
+    """Whether nobody means it as an image: `CLUTTER` and hidden files, not leftovers of images."""
+    hidden = path.name.startswith(".") and not path.name.startswith("._")
+    return hidden or path.name.lower() in CLUTTER
+
+
+def why_not(path: Path) -> str | None:
+    """Why a file or a link is not read as an image, and what to do; None where it is read."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        kind = "a link to a folder, which is not followed" if path.is_symlink() else "a folder"
+        return f"{kind}. Move or copy its images to where images are read."
+    if path.is_symlink() and not path.exists():
+        return f"a link to {path.readlink().name}, which is not there. Copy the image here."
+    if not path.is_file():
+        return "neither a file nor a folder. Remove it."
+    if path.name.startswith("._"):
+        return "a leftover of macOS, no image. Delete it."
+    if path.name.lower() == LIST:
+        return (
+            f"a list. Only {LIST} at the top of a folder is read, by audit and run. Move it there."
+        )
+    if suffix in SUFFIXES or (not suffix and _is_dicom(path)):
+        return None
+    kind = f"{suffix[1:].upper()} files are" if suffix else "files without a suffix are"
+    return f"{kind} not read. {_EXPORT}"
 
 
 def _is_dicom(path: Path) -> bool:
     with path.open("rb") as stream:
         return stream.read(PREAMBLE + 4)[PREAMBLE:] == b"DICM"
+
+
+def check_inside(root: Path, name: str) -> None:
+    """Refuse a path below ``root``, which is resolved, that a link or a detour leads out of it.
+
+    Raises
+    ------
+    InputError
+        It leads outside.
+    """
+    if not (root / name).resolve().is_relative_to(root):
+        raise InputError(
+            f"{root / name}: leads outside of the folder of the images. Copy the image into it."
+        )
 
 
 def check_there(path: Path) -> None:
@@ -108,7 +147,8 @@ def read_stored(
 
     Parameters
     ----------
-    channel : which of several channels, from 1; 0: there must not be several
+    channel : which of several channels, from 1; 0: there must not be several. Of an image without
+        channels `unused` says that it was not needed.
     plane : which focal plane of a stack, from 1; None: the central one
 
     Raises
@@ -132,49 +172,44 @@ def read_stored(
         raise InputError(f"{name}: channel {channel} was asked for. Set channel, from 1.")
     try:
         if content.startswith(_TIFF):
-            return read_tiff(content, name, check_size, channel, plane)
-        if content[PREAMBLE : PREAMBLE + 4] == b"DICM":
-            return read_dicom(content, name, check_size)
-        if content.startswith(_JP2):
+            stored = read_tiff(content, name, check_size, channel, plane)
+        elif content[PREAMBLE : PREAMBLE + 4] == b"DICM":
+            stored = read_dicom(content, name, check_size)
+        elif content.startswith(_JP2):
             with Image.open(io.BytesIO(content), formats=("JPEG2000",)) as header:
                 check_size(*header.size)
-            stored = _from_samples(imagecodecs.jpeg2k_decode(content), "")
-            return replace(stored, bits=_jp2_bits(content))
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            check_size(*image.size)
-            return _from_pillow(image, content)
+            stored = read_jp2(content, name, channel)
+        else:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+                check_size(*image.size)
+                stored = _from_pillow(image, content)
     except InputError:
         raise
     except UnidentifiedImageError:
         raise InputError(
-            f"{name}: not a {_KINDS} image{_looks_like(content)}. Export it as PNG."
+            f"{name}: not a {_KINDS} image{looks_like(content)}. Export it as PNG."
         ) from None
     except Image.DecompressionBombError:
         raise InputError(f"{name}: more than {MAX_PIXELS} pixels. {_SMALLER}") from None
     except Exception as error:  # what a decoder raises depends on where the damage is
+        if isinstance(error, NotImplementedError) or _UNKNOWN.search(str(error)):
+            raise InputError(f"{name}: of a kind that is not read ({error}). {_EXPORT}") from error
         raise InputError(
             f"{name}: cannot be decoded ({error}); it is damaged or incomplete. "
             "Copy it again from its source or export it as PNG."
         ) from error
-
-
-def _looks_like(content: bytes) -> str:
-    """What the first bytes say, to people who know it by that name."""
-    if content[4:8] == b"ftyp":
-        brand = content[8:12].decode("ascii", "replace")
-        return " but one of a phone (HEIC or AVIF)" if brand[:3] in ("hei", "mif", "avi") else ""
-    for start, name in _OTHERS.items():
-        if content.startswith(start):
-            return f" but {name}"
-    return ""
+    # One choice holds for all images of a run, so one without channels is no error, but said.
+    if stored.channels == 1 and channel > (stored.pixels.ndim == 2):
+        words = f"channel {channel} was asked for: it has no channels and was read whole"
+        return replace(stored, unused=(*stored.unused, words))
+    return stored
 
 
 def _from_pillow(image: Image.Image, content: bytes) -> Stored:
     frames = getattr(image, "n_frames", 1)
     unused = (f"{frames - 1} of {frames} pictures",) if frames > 1 else ()
     if image.format == "PNG" and content[_PNG_DEPTH] == 16:
-        # Pillow would keep the upper 8 bits only.
-        stored = _from_samples(imagecodecs.png_decode(content), image.mode)
+        stored = _from_png(content, image.mode)
         significant = _significant_bits(content)
         # The standard moves numbers up to the full 16 bits; programs of cameras leave them alone.
         moved = significant and _is_moved_up(stored.pixels, significant)
@@ -202,25 +237,15 @@ def _is_moved_up(pixels: np.ndarray, bits: int) -> bool:
     return bool(pixels.max() >= 2**bits or (lower == pixels >> bits).all() or not lower.any())
 
 
-def _from_samples(pixels: np.ndarray, mode: str) -> Stored:
-    """Numbers of a decoder that gives the channels last: grey, grey and alpha, RGB or RGBA."""
-    alpha, words, opaque = None, (), float(np.iinfo(pixels.dtype).max)
-    if pixels.ndim == 3 and pixels.shape[-1] in (2, 4):
-        alpha, words = without_empty_alpha(pixels[..., -1])
-        pixels = pixels[..., :-1]
-    if pixels.ndim == 3 and pixels.shape[-1] == 1:
-        pixels = pixels[..., 0]
-    shape = mode if mode and not mode.startswith("I") else "L" if pixels.ndim == 2 else "RGB"
-    deep = "" if pixels.itemsize == 1 else f";{pixels.itemsize * 8}"
-    bits = 8 if pixels.dtype == np.uint8 else None
-    return Stored(pixels, shape + deep, bits, alpha=alpha, opaque=opaque, unused=words)
-
-
-def _jp2_bits(content: bytes) -> int | None:
-    """Bits per component of the image header box of a JP2 file (ISO/IEC 15444-1, I.5.3.1)."""
-    place = content.find(b"ihdr") + 4 + 10  # height, width and number of components come before
-    bits = (content[place] & 0x7F) + 1
-    return bits if bits <= 16 else None  # 255: every component has its own
+def _from_png(content: bytes, mode: str) -> Stored:
+    """All 16 bits of a PNG, of which Pillow would keep the upper 8 only."""
+    pixels = imagecodecs.png_decode(content)
+    base = 3 if pixels.ndim == 3 and pixels.shape[-1] > 2 else 1
+    found = split_samples(pixels, base, ["alpha"], "", 0, None)
+    shown = mode if not mode.startswith("I") else "L" if found.pixels.ndim == 2 else "RGB"
+    return Stored(
+        found.pixels, f"{shown};16", alpha=found.alpha, opaque=found.opaque, unused=found.unused
+    )
 
 
 def _significant_bits(png: bytes) -> int | None:

@@ -10,6 +10,13 @@ from engine.errors import InputError
 
 UNIT = 0  # bits of floats whose white is 1
 DEPTHS = (8, 10, 12, 14, 16)  # bits of cameras
+# Floats of 0 to 1 that overshoot by less than half a grey level of 255 round to black or white.
+ROUNDING = 0.5 / 255
+# What to do with images that do not fit the depth of their device.
+APART = (
+    "Put images of another device into a folder and domain of their own, or write the depth into "
+    "column bits of labels.csv, which audit and run read."
+)
 _INVERTED = 12  # most bits that a scale which counts from white is guessed to have
 
 
@@ -27,6 +34,7 @@ class Stored:
     opaque : largest number of ``alpha``
     unused : what else the file holds, a phrase each
     plane, planes : which focal plane this is, from 1, and how many there are
+    channels : how many there were to choose from
     """
 
     pixels: np.ndarray
@@ -38,6 +46,7 @@ class Stored:
     unused: tuple[str, ...] = ()
     plane: int = 1
     planes: int = 1
+    channels: int = 1
 
     @property
     def plain(self) -> bool:
@@ -63,7 +72,7 @@ def check_numbers(stored: Stored, name: object) -> None:
             f"{name}: {pixels.dtype} numbers, some of them infinite or missing (NaN). "
             "Save it with 8 or 16 bits, without them."
         )
-    if low < 0:
+    if low < 0 and not (low >= -ROUNDING and is_light(pixels.dtype, high)):
         raise InputError(
             f"{name}: signed numbers from {low:g} to {high:g} ({pixels.dtype}), and nothing says "
             "which of them is black. Save it unsigned, with 8 or 16 bits."
@@ -73,11 +82,16 @@ def check_numbers(stored: Stored, name: object) -> None:
             f"{name}: {pixels.dtype} numbers up to {high:g}, more than the {DEPTHS[-1]} bits of "
             "any camera: nothing says which of them is white. Save it with 8 or 16 bits."
         )
-    if high > 1 and not is_whole(pixels):
+    if not is_light(pixels.dtype, high) and not is_whole(pixels):
         raise InputError(
             f"{name}: {pixels.dtype} numbers from {low:g} to {high:.9g}, neither of 0 to 1 nor "
             "whole: nothing says which of them is white. Save it with 8 or 16 bits."
         )
+
+
+def is_light(dtype: np.dtype, peak: float) -> bool:
+    """Whether numbers up to ``peak`` are floats of 0 to 1, give or take rounding."""
+    return dtype.kind == "f" and peak <= 1 + ROUNDING
 
 
 def is_whole(pixels: np.ndarray) -> bool:
@@ -96,7 +110,7 @@ def depth_for(peak: float, dtype: np.dtype, inverted: bool = False) -> int:
     Cameras of 10 to 14 bits store 16 without scaling. Where 0 is white, all numbers of a bright
     picture are small, so only a peak of 12 bits or less counts as a sign of such a camera.
     """
-    if dtype.kind == "f" and peak <= 1:
+    if is_light(dtype, peak):
         return UNIT
     most = DEPTHS[-1]
     if dtype.kind in "ui":
@@ -128,17 +142,26 @@ def to_8_bit(stored: Stored, bits: int | None, name: object) -> np.ndarray:
     if bits is None:
         bits = depth_for(peak, pixels.dtype, stored.inverted)
     white = white_of(bits)
-    if peak > white:
-        raise InputError(
-            f"{name}: its brightest number is {peak:g}, more than the {white} of "
-            f"{depth_name(bits)}, the depth of its device. Put images of another device into a "
-            "domain of their own, or correct the depth (column bits of labels.csv)."
-        )
+    if not fits(peak, bits):
+        raise InputError(f"{name}: {beyond(peak, bits, 'its device')}. {APART}")
     # More than 24 bits do not fit a float32.
     scale = (np.float64 if white > 2**24 or pixels.itemsize > 4 else np.float32)(255 / white)
     if stored.inverted:
         pixels = white - pixels
-    return _flatten(np.rint(pixels * scale).astype(np.uint8), stored)
+    return _flatten(np.clip(np.rint(pixels * scale), 0, 255).astype(np.uint8), stored)
+
+
+def fits(peak: float, bits: int) -> bool:
+    """Whether a depth holds the number ``peak``."""
+    return peak <= white_of(bits) + (ROUNDING if bits == UNIT else 0)
+
+
+def beyond(peak: float, bits: int, device: str) -> str:
+    """What is to be said of a number that the depth of a device does not hold."""
+    return (
+        f"its brightest number is {peak:g}, more than the {white_of(bits)} of {depth_name(bits)}, "
+        f"the depth of {device}"
+    )
 
 
 def depth_name(bits: int) -> str:
@@ -153,15 +176,3 @@ def _flatten(levels: np.ndarray, stored: Stored) -> np.ndarray:
     if levels.ndim == 3:
         alpha = alpha[..., None]
     return np.clip(np.rint(levels * alpha + 255 * (1 - alpha)), 0, 255).astype(np.uint8)
-
-
-def without_empty_alpha(alpha: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """``alpha``, or None and a word where nobody filled it in.
-
-    So where it is 0 everywhere, or deep and the same everywhere: its scale is not known then.
-    """
-    if alpha.itemsize > 1 and alpha.any() and (alpha == alpha.flat[0]).all():
-        return None, ()
-    if alpha.any():
-        return alpha, ()
-    return None, ("an alpha channel that is 0 everywhere and was taken as never filled in",)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 
 from engine.errors import InputError
-from lib.data.lists import NAME, check_near_names, read_list
+from lib.data.lists import NAME, check_near_names, number_free, read_list
 from lib.data.parameters import ImageParameters
-from lib.data.stored import DEPTHS, UNIT
 
-_WHOLE = re.compile(r"^(\d+)[.,]0+$")
 OPTIONAL = ("mask", "points", "um_per_px", "bits")
 
 
@@ -35,12 +31,11 @@ def table_entries(root: Path, params: ImageParameters) -> tuple[pd.DataFrame, pd
     ------
     InputError
         The file or a column is missing, the source or target domain has no rows, two names are
-        nearly the same, bits is no depth.
+        nearly the same, or as in `lib.data.lists.read_list`.
     """
     path = root / NAME
-    rows = read_list(path)
     needed = ["file", "domain", params.label_column, *filter(None, [params.group_column])]
-    rows = rows.rename(columns=_meant(rows.columns, [*needed, *OPTIONAL]))
+    rows = read_list(path, needed)
     missing = [name for name in needed if name not in rows.columns]
     if missing:
         raise InputError(
@@ -50,7 +45,7 @@ def table_entries(root: Path, params: ImageParameters) -> tuple[pd.DataFrame, pd
     rows["id"] = rows["file"]
     named = (params.source_domain, params.target_domain, params.second_target_domain)
     labels = {params.negative_label: 0, params.positive_label: 1}
-    rows[params.label_column] = [_number_free(label, labels) for label in rows[params.label_column]]
+    rows[params.label_column] = [number_free(label, labels) for label in rows[params.label_column]]
     for column in needed[1:]:
         expected = {"domain": named, params.label_column: labels}.get(column, ())
         check_near_names(rows[column], column, path, expected)
@@ -74,8 +69,6 @@ def table_entries(root: Path, params: ImageParameters) -> tuple[pd.DataFrame, pd
     entries["group"] = group.where(group != "", entries["id"])
     kept = [name for name in OPTIONAL if name in rows.columns]
     entries[kept] = rows.loc[used, kept]
-    if "bits" in kept:
-        check_bits(entries["bits"], path)
     for domain in named:
         there = rows.loc[rows["domain"] == domain, params.label_column]
         if len(there) and domain not in set(entries["domain"]):
@@ -85,29 +78,6 @@ def table_entries(root: Path, params: ImageParameters) -> tuple[pd.DataFrame, pd
             )
     excluded = pd.concat([other[["id", "domain"]].assign(reason=reasons), left_out])
     return entries.reset_index(drop=True), excluded.reset_index(drop=True)
-
-
-def check_bits(bits: pd.Series, path: Path) -> None:
-    """Refuse depths that no device has; empty cells (NaN) may stand."""
-    bad = bits[bits.notna() & ~bits.isin(range(UNIT, DEPTHS[-1] + 1))]
-    if len(bad):
-        raise InputError(
-            f"{path}: row {bad.index[0] + 2}: bits {bad.iloc[0]:g} is no depth of a device. Write "
-            f"1 to {DEPTHS[-1]}, or {UNIT} for floats of 0 to 1."
-        )
-
-
-def _meant(there: pd.Index, wanted: list[str]) -> dict[str, str]:
-    """Columns that are wanted but for their case."""
-    lower = {name.casefold(): name for name in there}
-    return {lower[name.casefold()]: name for name in wanted
-            if name not in there and name.casefold() in lower}  # fmt: skip
-
-
-def _number_free(label: str, known: Collection[str]) -> str:
-    """``1.0`` as ``1``: programs write it so once a cell of the column is empty."""
-    whole = _WHOLE.match(label)
-    return whole.group(1) if whole and label not in known else label
 
 
 def _not_named(domain: str, named: tuple[str, ...]) -> str:

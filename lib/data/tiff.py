@@ -6,6 +6,8 @@ import io
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -21,15 +23,19 @@ from tifffile import (
 )
 
 from engine.errors import InputError
-from lib.data.ome import own_pages, page_at, significant_bits, stack_of
+from lib.data.ome import describes_others, number_at, own_pages, significant_bits, stack_of
 from lib.data.orientation import ORIENTATION, turned
-from lib.data.stored import Stored, without_empty_alpha
+from lib.data.samples import Meaning, choose_channel, split_samples
+from lib.data.stored import Stored
 
 _CHANNELS = "CEH"  # axes of tifffile: channel, wavelength, lifetime
 _WORDS = {"Z": "focal planes", "T": "time points", "I": "pages", "Q": "pages", "P": "positions"}
 _MAX_SAMPLE_VALUE = 281
 _BASE = {PHOTOMETRIC.RGB: 3, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.SEPARATED: 4,
          PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.PALETTE: 1}  # fmt: skip
+_ALPHA: dict[int, Meaning] = {
+    EXTRASAMPLE.ASSOCALPHA: "associated alpha", EXTRASAMPLE.UNASSALPHA: "alpha",
+}  # fmt: skip
 
 
 def read_tiff(
@@ -57,35 +63,49 @@ def read_tiff(
     with TiffFile(io.BytesIO(content), _multifile=False) as tiff:
         if not tiff.pages:
             raise InputError(f"{name}: a TIFF without a page. Export it again, as PNG.")
-        own = own_pages(tiff.ome_metadata or "")
+        said, file = tiff.ome_metadata or "", Path(str(name)).name
+        own, others = own_pages(said, file, len(tiff.pages))
         if own:
-            chosen, unused, planes, place = _choose(stack_of(own), name, channel, plane)
-            page = tiff.pages[page_at(own, place)]
-            check_size(
-                page.imagewidth, page.imagelength, page.dtype.itemsize * page.samplesperpixel
-            )
-            return _meaning(
-                page, page.asarray(), name, channel, unused, declared=_declared(tiff, page),
-                plane=chosen, planes=planes,
-            )  # fmt: skip
-        # A thumbnail may come first.
-        series = min(tiff.series, key=lambda s: bool(s.keyframe.is_reduced))
-        others = [s for s in tiff.series if s is not series and s.size]
-        chosen, unused, planes, place = _choose(_stack(series), name, channel, plane)
-        page = series.keyframe
-        alone = _page_at(series, place)
+            choice = _choose(stack_of(own), name, channel, plane)
+            page = alone = _own_page(tiff, number_at(own, choice.place, name), name)
+        else:
+            # A thumbnail may come first.
+            series = min(tiff.series, key=lambda s: bool(s.keyframe.is_reduced))
+            others = sum(s is not series and bool(s.size) for s in tiff.series)
+            choice = _choose(_stack(series), name, channel, plane)
+            page, alone = series.keyframe, _page_at(series, choice.place, name)
         decoded = series.shape if alone is None else page.shape
         area = max(1, page.imagewidth * page.imagelength)
         check_size(
             page.imagewidth, page.imagelength, math.prod(decoded) * page.dtype.itemsize // area
         )
-        pixels = _cut(series, place) if alone is None else alone.asarray()
         if others:
-            unused.append(f"{len(others)} other images in the file, of other sizes or kinds")
-        return _meaning(
-            page, pixels, name, channel, unused, declared=_declared(tiff, page),
-            plane=chosen, planes=planes,
-        )  # fmt: skip
+            choice.unused.append(f"{others} other images in the file, of other sizes or kinds")
+        if describes_others(said, file):
+            choice.unused.append("an OME description that is of other files only")
+        pixels = _cut(series, choice.place) if alone is None else alone.asarray()
+        return _meaning(page, pixels, name, channel, choice, _declared(tiff, page))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Where along the axes of a stack, what is left out, and which focal plane of how many."""
+
+    place: list[int]
+    unused: list[str]
+    plane: int
+    planes: int
+    channels: int
+
+
+def _own_page(tiff: TiffFile, number: int, name: object) -> TiffPage:
+    if number >= len(tiff.pages):
+        raise InputError(
+            f"{name}: its OME description speaks of page {number + 1}, and the file has "
+            f"{len(tiff.pages)}: it was cut off, or edited. Copy it again from its source, or save "
+            "the plane that is meant."
+        )
+    return tiff.pages[number]
 
 
 def _stack(series: TiffPageSeries) -> list[tuple[str, int]]:
@@ -94,16 +114,13 @@ def _stack(series: TiffPageSeries) -> list[tuple[str, int]]:
             if axis not in "YXS"]  # fmt: skip
 
 
-def _choose(
-    stack: list[tuple[str, int]], name: object, channel: int, plane: int | None
-) -> tuple[int, list[str], int, list[int]]:
-    """Plane, what is left out, number of planes, and the place along all axes of the stack."""
-    place, unused, planes, chosen = [], [], 1, 1
+def _choose(stack: list[tuple[str, int]], name: object, channel: int, plane: int | None) -> _Choice:
+    place, unused, planes, chosen, channels = [], [], 1, 1, 1
     for axis, length in stack:
         at, rest = 0, f"{length - 1} of {length} {_WORDS.get(axis, f'steps along {axis}')}"
         if axis in _CHANNELS and length > 1:
-            at = _channel(channel, length, name)
-            rest = f"{length - 1} of {length} channels"
+            at = choose_channel(channel, length, name)
+            rest, channels = f"{length - 1} of {length} channels", length
         elif axis == "Z":
             planes = length
             chosen = (length + 1) // 2 if plane is None else plane
@@ -115,17 +132,23 @@ def _choose(
         if length > 1:
             unused.append(rest)
         place.append(at)
-    return chosen, unused, planes, place
+    return _Choice(place, unused, chosen, planes, channels)
 
 
-def _page_at(series: TiffPageSeries, place: Sequence[int]) -> TiffPage | TiffFrame | None:
+def _page_at(
+    series: TiffPageSeries, place: Sequence[int], name: object
+) -> TiffPage | TiffFrame | None:
     """The page at a place along the axes of a stack, None where pages hold more than a plane."""
     shape = [length for _, length in _stack(series)]
     if len(series.pages) != math.prod(shape):
         return None
-    page = series.pages[int(np.ravel_multi_index(place, shape)) if shape else 0]
-    # Of a set in several files, it may lie in another one.
-    return page if page is not None else next(page for page in series.pages if page is not None)
+    number = int(np.ravel_multi_index(place, shape)) if shape else 0
+    if series.pages[number] is None:
+        raise InputError(
+            f"{name}: page {number + 1} of the {len(series.pages)} that its description speaks of "
+            "is not in the file. Copy it again from its source, or save the plane that is meant."
+        )
+    return series.pages[number]
 
 
 def _cut(series: TiffPageSeries, place: Sequence[int]) -> np.ndarray:
@@ -135,22 +158,9 @@ def _cut(series: TiffPageSeries, place: Sequence[int]) -> np.ndarray:
     return whole.transpose(order + rest)[tuple(place)]
 
 
-def _channel(channel: int, count: int, name: object) -> int:
-    if channel == 0:
-        raise InputError(
-            f"{name}: {count} channels, and nothing says which one is meant. Set channel (1 to "
-            f"{count}), or save the one that is meant."
-        )
-    if channel > count:
-        raise InputError(
-            f"{name}: channel {channel} was asked for; there are {count}. Set channel."
-        )
-    return channel - 1
-
-
 def _meaning(
-    page: TiffPage, pixels: np.ndarray, name: object, channel: int, unused: list[str],
-    declared: int | None, plane: int, planes: int,
+    page: TiffPage, pixels: np.ndarray, name: object, channel: int, choice: _Choice,
+    declared: int | None,
 ) -> Stored:  # fmt: skip
     """What the samples of a page stand for."""
     photometric = page.photometric
@@ -164,34 +174,13 @@ def _meaning(
     tag = page.tags.get(ORIENTATION)
     pixels = turned(pixels, tag.value if tag is not None else 1)
     base = 3 if _is_rgb(page, pixels) else _BASE[photometric]
-    alpha, opaque = None, 255.0
-    if pixels.ndim == 3:
-        pixels, extra = pixels[..., :base], pixels[..., base:]
-        kinds = [*page.extrasamples, *[EXTRASAMPLE.UNSPECIFIED] * extra.shape[-1]]
-        seen = [i for i in range(extra.shape[-1])
-                if kinds[i] in (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)]  # fmt: skip
-        plain = extra.shape[-1] - len(seen)
-        if base == 1 and plain:
-            count = 1 + plain
-            at = _channel(channel, count, name)
-            layers = [pixels, *(extra[..., i : i + 1] for i in range(plain + len(seen))
-                                if i not in seen)]  # fmt: skip
-            pixels = layers[at]
-            unused.append(f"{count - 1} of {count} channels")
-        elif plain:
-            unused.append(f"{plain} extra samples without a stated meaning")
-        if seen:
-            alpha, words = without_empty_alpha(extra[..., seen[0]])
-            unused += words
-            opaque = _opaque(extra[..., seen[0]], declared)
-            if alpha is not None and kinds[seen[0]] == EXTRASAMPLE.ASSOCALPHA:
-                pixels = _unassociated(pixels, alpha, opaque)
-        if base == 1:
-            pixels = pixels[..., 0]
-    pixels, mode, declared = _coloured(page, pixels, name, declared)
+    meanings = [_ALPHA.get(kind, "") for kind in page.extrasamples]
+    samples = split_samples(pixels, base, meanings, name, channel, declared)
+    pixels, mode, declared = _coloured(page, samples.pixels, name, declared)
     return Stored(
-        pixels, mode, declared, photometric == PHOTOMETRIC.MINISWHITE, alpha, opaque,
-        tuple(unused), plane, planes,
+        pixels, mode, declared, photometric == PHOTOMETRIC.MINISWHITE, samples.alpha,
+        samples.opaque, (*choice.unused, *samples.unused), choice.plane, choice.planes,
+        channels=max(choice.channels, samples.channels),
     )  # fmt: skip
 
 
@@ -216,6 +205,11 @@ def _coloured(
         ink = Image.fromarray(np.ascontiguousarray(pixels), "CMYK")
         return np.asarray(ink.convert("RGB")), "CMYK", 8
     if photometric == PHOTOMETRIC.YCBCR and page.compression in _UNCONVERTED:
+        if pixels.dtype != np.uint8:
+            raise InputError(
+                f"{name}: {pixels.dtype} numbers of YCbCr, brightness and two colours. Save it as "
+                "RGB with 8 or 16 bits."
+            )
         pixels = np.asarray(Image.fromarray(np.ascontiguousarray(pixels), "YCbCr").convert("RGB"))
         return pixels, "YCbCr", 8
     if pixels.dtype.kind == "b":
@@ -231,24 +225,6 @@ _UNCONVERTED = (COMPRESSION.NONE, COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, CO
 def _kind(pixels: np.ndarray) -> str:
     letter = {"u": "", "i": "signed ", "f": "float "}[pixels.dtype.kind]
     return f"{letter}{pixels.itemsize * 8}"
-
-
-def _opaque(alpha: np.ndarray, declared: int | None) -> float:
-    """The largest number of alpha; what is declared of the colours may hold of them only."""
-    if alpha.dtype.kind == "f":
-        return 1.0 if alpha.max() <= 1 else float(max(255, alpha.max()))
-    if declared and alpha.max() < 2**declared:
-        return float(2**declared - 1)
-    return float(np.iinfo(alpha.dtype).max)
-
-
-def _unassociated(pixels: np.ndarray, alpha: np.ndarray, opaque: float) -> np.ndarray:
-    """Colours that were stored already multiplied by their opacity, as they were before."""
-    share = alpha[..., None].astype(np.float64) / opaque
-    whole = pixels / np.where(share > 0, share, 1)
-    if pixels.dtype.kind == "f":
-        return whole.astype(pixels.dtype)
-    return np.clip(np.rint(whole), 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
 
 
 def _declared(tiff: TiffFile, page: TiffPage) -> int | None:

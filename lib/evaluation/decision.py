@@ -38,8 +38,7 @@ from lib.evaluation.intervals import share_interval
 
 MEASURES = ("sensitivity", "specificity", "ppv", "npv")
 CALLS = ("positive", "negative", "stopped")
-# Without and with the gate.
-IMAGES = ("all", "passed")
+IMAGES = ("all", "passed")  # without and with the gate
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,12 @@ class CallCounts:
     @property
     def prevalence(self) -> float:
         """Share of label 1 among all images, the stopped ones included."""
-        positive, negative = self.of(1), self.of(0)
-        return sum(positive) / (sum(positive) + sum(negative))
+        return sum(self.of(1)) / sum(self.of(1) + self.of(0))
+
+    def prior(self, prevalence: float | None) -> float:
+        """A prevalence that `check_prevalence` lets pass; None takes that of the hold-out."""
+        check_prevalence(prevalence)
+        return self.prevalence if prevalence is None else prevalence
 
     def of(self, label: int) -> tuple[int, int, int]:
         """Images of a class by call, in the order of ``CALLS``."""
@@ -186,8 +189,7 @@ def decision_values(counts: CallCounts, prevalence: float | None = None) -> pd.D
     InputError
         A prevalence that is not between 0 and 1.
     """
-    check_prevalence(prevalence)
-    prior = counts.prevalence if prevalence is None else prevalence
+    prior = counts.prior(prevalence)
     called = counts.tp + counts.fn + counts.tn + counts.fp
     rows = {
         "sensitivity": _share(counts.tp, counts.tp + counts.fn, counts.effect_positive),

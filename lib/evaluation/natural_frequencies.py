@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lib.evaluation.decision import CALLS, CallCounts, check_prevalence
+from lib.evaluation.decision import CALLS, CallCounts
 from lib.evaluation.intervals import share_interval
 
 COHORTS = (100, 1000, 10_000, 100_000, 1_000_000)
@@ -32,8 +32,7 @@ def natural_frequencies(counts: CallCounts, prevalence: float | None = None) -> 
     InputError
         A prevalence that is not between 0 and 1.
     """
-    check_prevalence(prevalence)
-    prior = counts.prevalence if prevalence is None else prevalence
+    prior = counts.prior(prevalence)
     happens = np.array([*counts.of(1)[:2], 0, *counts.of(0)[:2], 0]) > 0
     for cohort in COHORTS:
         positive = int(np.floor(prior * cohort + 0.5))

@@ -171,19 +171,27 @@ def decision_words(
     hit, missed, held = (number[1, call] for call in ("positive", "negative", "stopped"))
     alarm, cleared, held_too = (number[0, call] for call in ("positive", "negative", "stopped"))
     sentences = [
-        f"Of {number.sum()} {things}, {number[1].sum()} are {positives}.",
+        f"Of {number.sum()} {things}, {number[1].sum()} {are(number[1].sum(), positives)}.",
         f"The gate stops {held} of them." if held else "",
         f"{arm_name(arm)} calls {hit or 'none'} of them {names[1]} and misses {missed or 'none'} "
         f"{ranges[1, 'negative']}.",
-        f"Of the {number[0].sum()} others "
+        f"Of the {number[0].sum()} {'other' if number[0].sum() == 1 else 'others'} "
         + (f"the gate stops {held_too}; " if held_too else "")
-        + f"{alarm or 'none'} {'is' if alarm == 1 else 'are'} wrongly called {names[1]} "
+        + f"{alarm or 'none'} {are(alarm)} wrongly called {names[1]} "
         f"{ranges[0, 'positive']}.",
         _worth(names[1], hit, hit + alarm, "PPV", worth.loc["ppv"]),
         _worth(names[0], cleared, cleared + missed, "NPV", worth.loc["npv"]),
         "In brackets: 95 % intervals.",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def are(count: int, what: str = "") -> str:
+    """``are blastocysts``, of a single one ``is a blastocyst``; ``of class good`` stays."""
+    if count != 1:
+        return f"are {what}".rstrip()
+    plural = what and not what.startswith("of ")
+    return (f"is a {what.removesuffix('s')}" if plural else f"is {what}").rstrip()
 
 
 def _worth(called: str, right: int, count: int, short: str, row: pd.Series) -> str:

@@ -166,6 +166,12 @@ def test_how_many_of_those_called_are_right_is_expected_by_their_number():
         assert numbers == [math.floor(expected.iloc[1]), math.ceil(expected.iloc[2])]
     assert "Of the 10 images that it stops nothing is expected" in lines[2]
     assert expectation(bundle).folder == []
+    one = expectation(bundle, translated.iloc[[0, -1]]).folder
+    assert one[0].startswith(
+        "Of 1 image here that the gate passes, 1 is called blastocyst; on aver"
+    )
+    assert one[0].endswith(" is a blastocyst.")
+    assert one[2].startswith("Of the 1 image that it stops")
 
 
 def test_an_impossible_prevalence_is_refused_before_anything_is_written(weights, folder, tmp_path):

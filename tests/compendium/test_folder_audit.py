@@ -6,6 +6,7 @@ from PIL import Image
 
 from compendium.clinic.audit import Folder, audit_folder
 from engine.errors import InputError
+from engine.results import write_atomically
 from lib.data import appearance, images
 
 
@@ -60,6 +61,14 @@ def test_a_page_is_not_overwritten_unasked(folder, tmp_path):
         audit_folder(folder, tmp_path / "a.html")
     assert (tmp_path / "a.html").read_text() == "mine"
     audit_folder(folder, tmp_path / "a.html", force=True)
+
+
+def test_a_folder_in_the_place_of_the_page_is_said(folder, tmp_path):
+    for force in (False, True):
+        with pytest.raises(InputError, match=r"a folder\. Name the page to write with --out"):
+            audit_folder(folder, tmp_path, force)
+    with pytest.raises(InputError, match="a folder is in the place of this file"):
+        write_atomically(tmp_path, b"page")
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ MODULES = (
     "situations_numbers",
     "situations_storage",
     "situations_pages",
+    "situations_ome",
     "situations_dicom",
     "situations_folders",
     "situations_lists",

@@ -195,3 +195,21 @@ def deep_grey_alpha(folder: Path) -> None:
     path = folder / "a.png"
     path.write_bytes(imagecodecs.png_encode(np.dstack([raw, np.full_like(raw, 65535)])))
     near(decode(path), scaled(raw, 12))
+
+
+@situation(
+    "files that count from white, of a 12-bit and of a 16-bit scale",
+    TRIED,
+    "those of the shorter scale are excluded and named, never shown as white",
+)
+def two_scales_of_white(folder: Path) -> None:
+    white = dict(photometric="miniswhite")
+    for number in range(3):
+        tiff(folder / f"16_{number}.tif", 65535 - counts(65535), **white)
+        tiff(folder / f"12_{number}.tif", 4095 - counts(4000 + number), **white)
+    seen, said = images(folder), reasons(Folder(folder).excluded)
+    assert set(seen) == {f"16_{number}.tif" for number in range(3)}
+    assert all("counts from white" in said[f"12_{number}.tif"] for number in range(3))
+    listed = [f"{number}_{n}.tif,{number}" for number in (12, 16) for n in range(3)]
+    (folder / "labels.csv").write_text("\n".join(["file,bits", *listed]))
+    near(images(folder)["12_1.tif"], scaled(counts(4001), 12))

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from compendium.clinic.audit import Folder
+from lib.data.folders import list_domains
 from lib.data.reading import SUFFIXES
 from tests.lib.situations import TRIED, colour, eight, images, near, reasons, save, situation
 
@@ -134,3 +135,48 @@ def one_colour(folder: Path) -> None:
     assert set(seen) == set(right)
     for name, pixels in seen.items():
         near(pixels, right[name])
+
+
+@situation("a few bright objects on a dark ground", TRIED, "no blank frame; hot pixels are")
+def dark_field(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, side in (("hot.png", 1), ("dark_field.png", 8)):
+        ground = np.clip(rng.normal(4, 1.5, (1000, 1000)), 0, 255).astype(np.uint8)
+        for y, x in rng.integers(0, 990, (8, 2)):
+            ground[y : y + side, x : x + side] = 220
+        save(folder / name, ground)
+    assert set(images(folder)) == {"dark_field.png"}
+    assert "blank" in reasons(Folder(folder).excluded)["hot.png"]
+
+
+@situation("links to folders and to what is not there", TRIED, "not followed, and each is named")
+def links(folder: Path) -> None:
+    inside, outside = folder / "in", folder / "out"
+    save(inside / "a.png", eight())
+    save(outside / "b.png", eight())
+    for name, target in (("linked", outside), ("gone.png", folder / "x.png"), ("away", "nowhere")):
+        (inside / name).symlink_to(target)
+    (inside / "b.png").symlink_to(outside / "b.png")
+    assert set(images(inside)) == {"a.png"}
+    said = reasons(Folder(inside).excluded)
+    assert set(said) == {"linked", "gone.png", "away", "b.png"}
+    assert not any(str(folder) in reason for reason in said.values())
+
+
+@situation(
+    "images beside the grade folders of a published set, folders and links in them",
+    TRIED,
+    "excluded and named",
+)
+def beside_grades(folder: Path) -> None:
+    for domain in ("ed4", "ed1"):
+        for grade in "15":
+            save(folder / domain / "alldata" / grade / "a.png", eight())
+    save(folder / "ed4" / "alldata" / "b.png", eight())
+    save(folder / "ed4" / "c.png", eight())
+    (folder / "ed4" / "alldata" / "1" / "more").mkdir()
+    (folder / "ed4" / "alldata" / "1" / "d.png").symlink_to("nowhere.png")
+    entries, excluded = list_domains(folder, ["ED4", "ED1"], "folder1")
+    assert len(entries) == 4
+    names = {"alldata/b.png", "c.png", "alldata/1/more", "alldata/1/d.png"}
+    assert set(reasons(excluded)) == {f"ed4/{name}" for name in names}

@@ -204,3 +204,38 @@ def one_class(folder: Path) -> None:
     write(folder, [(f, d, "blast" if d == "phone" else y, g) for f, d, y, g in rows()])
     with pytest.raises(InputError, match="phone"):
         run(folder).table()
+
+
+@situation("masks listed beside their images", TRIED, "no images that the list forgot")
+def masks(folder: Path) -> None:
+    listed = [(*row, f"masks\\{number}.png") for number, row in enumerate(rows())]
+    for number in range(len(listed) + 1):
+        save(folder / f"masks/{number}.png", np.roll(eight(), number, 0))
+    write(folder, listed, header=(*HEADER, "mask"))
+    assert set(reasons(Folder(folder).excluded)) == {"masks/8.png"}
+    assert ran(run(folder))["mask"].tolist() == [f"masks/{number}.png" for number in range(8)]
+
+
+@situation(
+    "errors in a list with empty lines, a row without a file",
+    TRIED,
+    "refused, with the row that a spreadsheet shows",
+)
+def numbered_rows(folder: Path) -> None:
+    head, empty = (*HEADER, "bits"), ("",) * 5
+    fine = [(*row, "12") for row in rows()]
+    for words, wrong in (
+        ("row 5 has 3 cells", ("b/9.png", "phone", "blast")),
+        ("row 5: bits 'x'", ("b/9.png", "phone", "blast", "b9", "x")),
+        ("row 5: bits 22", ("b/9.png", "phone", "blast", "b9", "22")),
+        ("row 5 names no file", ("", "phone", "blast", "b9", "12")),
+    ):
+        write(folder, [fine[0], empty, empty, wrong, *fine[1:]], header=head)
+        refused(folder, words)
+
+
+@situation("a list in another folder than the one that is read", TRIED, "named as a list")
+def other_lists(folder: Path) -> None:
+    write(folder, rows())
+    (folder / "labels.csv").rename(folder / "a" / "labels.csv")
+    assert "list" in reasons(Folder(folder).excluded)["a/labels.csv"]

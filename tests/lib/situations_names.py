@@ -118,3 +118,43 @@ def odd_names(folder: Path) -> None:
     named = rows(("Klinik Süd", "Nikon 20x/0.4"))
     write(place, named)
     same(place, named, source="Klinik Süd", target="Nikon 20x/0.4")
+
+
+@situation(
+    "screenshots of a Mac, with a narrow space that does not break in their names",
+    TRIED,
+    "found, whichever space the list has",
+)
+def screenshots(folder: Path) -> None:
+    name = "a/at 9.41.00\u202fAM.png"
+    for space in "\u202f\u00a0 ":
+        typed = [(name.replace("\u202f", space) + "\u00a0", *rows()[0][1:]), *rows()[1:]]
+        write(folder, [(name, *rows()[0][1:]), *rows()[1:]])
+        text = "".join(",".join(row) + "\n" for row in [HEADER, *typed])
+        (folder / "labels.csv").write_bytes(text.encode())
+        (folder / "a/0.png").unlink(missing_ok=True)
+        same(folder, [(name, *rows()[0][1:]), *rows()[1:]])
+        assert Folder(folder).excluded.empty
+
+
+@situation("a path written in full, or by a way around", TRIED, "the file below the folder, once")
+def whole_paths(folder: Path) -> None:
+    write(folder, rows())
+    whole, around = f"{folder}/a/0.png", f"../{folder.name}/a/1.png"
+    typed = [(whole, *rows()[0][1:]), (around, *rows()[1][1:]), *rows()[2:]]
+    text = "".join(",".join(row) + "\n" for row in [HEADER, *typed])
+    (folder / "labels.csv").write_bytes(text.encode())
+    same(folder, rows())
+    assert Folder(folder).excluded.empty
+    with (folder / "labels.csv").open("a") as stream:
+        stream.write(",".join(rows()[0]) + "\n")
+    refused(folder, "a/0.png", "listed twice, in rows 2 and 10")
+
+
+@situation("labels 0 and 0.0", TRIED, "one label, by audit and run")
+def whole_floats(folder: Path) -> None:
+    typed = [
+        (f, d, y, g) for (f, d, _, g), y in zip(rows(), ["0", "1", "0.0", "1,0"] * 2, strict=True)
+    ]
+    write(folder, typed, ";")
+    assert Folder(folder).table()["label"].tolist() == ["0", "1"] * 4

@@ -14,6 +14,7 @@ from tests.lib.situations import (
     TRIED,
     counts,
     eight,
+    images,
     light,
     near,
     packed,
@@ -143,3 +144,20 @@ def thirty_two(folder: Path) -> None:
 def sixty_four(folder: Path) -> None:
     path = tiff(folder / "a.tif", counts(3000, np.uint64))
     read_or_named(path, scaled(counts(3000), 12), "64")
+
+
+@situation(
+    "floats of 0..1 that rounding or a filter has taken a little beyond",
+    TRIED,
+    "up to half a grey level as black and white; beyond it refused, the range named",
+)
+def overshoot(folder: Path) -> None:
+    for dtype in (np.float16, np.float32):
+        numbers = light().astype(dtype)
+        numbers[3, 5], numbers[3, 6] = 1.0015, -0.0015
+        right = np.clip(numbers.astype(float), 0, 1) * 255
+        near(decode(tiff(folder / "a.tif", numbers)), right)
+        near(images(folder)["a.tif"], right)
+    for strange in (1.05, -0.05):
+        numbers[3, 5] = strange
+        refused(tiff(folder / "b.tif", numbers), f"{strange:.2f}"[:4])

@@ -8,6 +8,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from compendium.clinic.audit import Folder
 from lib.data.images import decode
 from tests.lib.situations import (
     HEIGHT,
@@ -16,6 +17,7 @@ from tests.lib.situations import (
     colour,
     eight,
     near,
+    reasons,
     refused,
     situation,
     stack,
@@ -244,3 +246,20 @@ def moving(folder: Path) -> None:
     first, second = Image.fromarray(colour()), Image.fromarray(255 - colour())
     first.save(folder / "a.webp", save_all=True, append_images=[second], lossless=True)
     used(folder, "a.webp", colour())
+
+
+@situation(
+    "a channel chosen for a run, images without channels in it",
+    TRIED,
+    "read whole, and said of each",
+)
+def no_channels(folder: Path) -> None:
+    tiff(folder / "a.tif", stack(3), imagej=True, metadata={"axes": "CYX", "mode": "composite"})
+    Image.fromarray(colour()).save(folder / "b.png")
+    Image.fromarray(eight()).save(folder / "c.png")
+    for channel in (1, 2):
+        seen = Folder(folder, channel)
+        said = reasons(seen.unused)
+        assert said["a.tif"] == "2 of 3 channels"
+        assert f"channel {channel} was asked for" in said["b.png"]
+        assert ("c.png" in said) == (channel > 1)  # the only one is the first

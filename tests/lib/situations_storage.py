@@ -23,6 +23,7 @@ from tests.lib.situations import (
     light,
     near,
     reasons,
+    refused,
     save,
     scaled,
     situation,
@@ -259,3 +260,41 @@ def sixteen_bit_colour(folder: Path) -> None:
     near(decode(tiff(folder / "a.tif", deep, photometric="rgb")), colour())
     (folder / "a.png").write_bytes(imagecodecs.png_encode(deep))
     near(decode(folder / "a.png"), scaled(deep, 16))
+
+
+@situation(
+    "JPEG 2000 with further samples that are, or are not, said to be alpha",
+    TRIED,
+    "alpha as alpha; two greys are channels, what is beyond colours is said to be unused",
+)
+def jpeg2000_samples(folder: Path) -> None:
+    alpha = np.where(np.arange(WIDTH) < 20, 0, 255).astype(np.uint8) + np.zeros_like(eight())
+    for shown in (eight(), colour()):
+        four = np.dstack([shown, alpha])
+        Image.fromarray(four).save(folder / "a.jp2", irreversible=False)
+        opaque = alpha if shown.ndim == 2 else alpha[..., None]
+        near(decode(folder / "a.jp2"), np.where(opaque > 0, shown, 255))
+        plain = dict(level=0, codecformat="jp2", reversible=True)
+        (folder / "b.jp2").write_bytes(imagecodecs.jpeg2k_encode(four, **plain))
+        if shown.ndim == 2:
+            refused(folder / "b.jp2", "2 channels")
+            near(decode(folder / "b.jp2", channel=2), alpha)
+        else:
+            near(images(folder)["b.jp2"], shown)
+            assert "without a stated meaning" in reasons(Folder(folder).unused)["b.jp2"]
+
+
+@situation("kinds of JPEG and of YCbCr that are not read", TRIED, "the kind is said, and no damage")
+def unusual_kinds(folder: Path) -> None:
+    raw = counts(4095)
+    for words, content in (
+        ("JPEG of 12 bits", imagecodecs.jpeg8_encode(raw, bitspersample=12)),
+        ("lossless JPEG", imagecodecs.ljpeg_encode(raw, bitspersample=12)),
+        ("JPEG-LS", imagecodecs.jpegls_encode(raw)),
+        ("bare JPEG 2000", imagecodecs.jpeg2k_encode(raw, codecformat="j2k")),
+        ("JPEG XL", imagecodecs.jpegxl_encode(eight())),
+    ):
+        (folder / "a.jpg").write_bytes(content)
+        refused(folder / "a.jpg", words, "export it")
+    deep = colour().astype(np.uint16) * 257
+    refused(tiff(folder / "a.tif", deep, photometric="ycbcr"), "uint16", "ycbcr", "save it as rgb")

@@ -248,6 +248,9 @@ def test_words_say_the_numbers_of_the_table():
         "The gate stops 5 of them. grey calls 45 of them blastocyst and misses none (0 to " in gated
     )
     assert "Of the 50 others the gate stops 2; 5 are wrongly" in gated
+    few, most = (decision_words(CallCounts(9, 0, 9, 0), p, "raw", PARAMS) for p in (0.01, 0.99))
+    assert ", 1 is a blastocyst." in few
+    assert "Of the 1 other none are" in most
 
 
 def test_words_never_print_what_is_not_known():
