@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from engine.progress import progress
 from lib.evaluation.intervals import mean_interval, share_interval
 from lib.models.classifier import to_unit
 from lib.models.texture import TextureLoss
@@ -34,8 +33,7 @@ def loss_matrix(loss: TextureLoss, looks: Tensor, truth: Tensor) -> np.ndarray:
     def from_all(look: Tensor) -> Tensor:
         return torch.func.vmap(lambda true: loss(true[None], look[None]))(truth)
 
-    photographs = progress(looks, label="photographs compared")
-    return torch.stack([from_all(look) for look in photographs]).double().cpu().numpy()
+    return torch.stack([from_all(look) for look in looks]).double().cpu().numpy()
 
 
 def identification(matrices: Mapping[str, np.ndarray]) -> pd.DataFrame:

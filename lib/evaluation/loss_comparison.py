@@ -1,9 +1,10 @@
-"""One factor at a time: every texture loss at one weight rule, every rule at one loss.
+"""Texture losses beside each other: what each can know, and what each does to a translator.
 
-All variants have the same steps and seeds, and the same images but for the transductive twins,
-which also see the evaluated ones. The rules differ in their course and not in their strength:
-constant and linear have the mean weight that the gradient ratio arrived at, and the bound of the
-constrained rule is the loss it left. So the parameters must name a loss and that rule.
+One factor at a time: every loss at one weight rule, every rule at one loss. All variants have the
+same steps and seeds, and the same images but for the transductive twins, which also see the
+evaluated ones. The rules differ in their course and not in their strength: constant and linear have
+the mean weight that the gradient ratio arrived at, and the bound of the constrained rule is the
+loss it left. So the parameters must name a loss and that rule.
 """
 
 from __future__ import annotations
@@ -13,23 +14,37 @@ from dataclasses import replace
 from typing import get_args
 
 import pandas as pd
+from torch import nn
 
 from engine.errors import InputError
+from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.evaluation.arms import predict
+from lib.evaluation.identification import COUNT, identification, loss_matrix
 from lib.evaluation.quality import paired_image_quality
 from lib.models.fitting import TranslatorRecipe, fit_classifiers, fit_translators
-from lib.models.parameters import TranslationParameters
+from lib.models.networks import build_texture_loss
+from lib.models.parameters import TextureName, TranslationParameters
 from lib.models.translation import translate
 
 NONE = "none"
-LOSSES = tuple(
-    loss
-    for loss in get_args(TranslationParameters.model_fields["texture_loss"].annotation)
-    if loss != NONE
-)
+LOSSES = tuple(loss for loss in get_args(TextureName) if loss != NONE)
 # The published weight falls to a tenth.
 _FALL = 0.1
+
+
+def identify(dataset: Dataset, rows: pd.DataFrame, classifier: nn.Module) -> pd.DataFrame:
+    """``identification`` of every loss on the first ``COUNT`` of ``rows``, whose truth is known.
+
+    ``classifier`` is the grey source classifier, for losses made of its features.
+    """
+    few = rows.head(COUNT)
+    looks, truth = dataset.stack(few), dataset.truth(few)
+    matrices = {}
+    for loss in progress(LOSSES, label="losses compared"):
+        build = build_texture_loss(loss, classifier, dataset.params)
+        matrices[loss] = loss_matrix(build, looks, truth)
+    return identification(matrices)
 
 
 def loss_recipes(params: TranslationParameters) -> dict[str, TranslatorRecipe]:

@@ -4,6 +4,7 @@ from .curves import calibration_plot, learning_curves, loss_curves, roc_plot
 from .decision import miss_sheet, predictive_value_curves
 from .domains import count_bars, domain_gap_plot, statistics_by_domain
 from .faults import faults_sheet
+from .identification import identification_dots
 from .safety import (
     flip_dots,
     hidden_information_dots,

@@ -1,1 +1,1 @@
-from . import cyclegan, fitting, judges, texture, translation
+from . import cyclegan, fitting, judges, simulation, texture, translation

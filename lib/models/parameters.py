@@ -108,8 +108,10 @@ class TranslatorParameters(Parameters):
     cycle_weight: float = Field(10.0, ge=0.0)
     identity_weight: float = Field(5.0, ge=0.0)  # 0 skips its passes, a third of the work
     texture_loss: TextureName = "classifier"
-    texture_network: str = "tf_efficientnet_b7"  # timm model of the losses efficientnet and random
-    texture_network_weights: str = "timm"  # as classifier_weights; of efficientnet, and not empty
+    # A timm model of the losses efficientnet and random; that of the published study is
+    # tf_efficientnet_b7 with the weights "timm", a download.
+    texture_network: str = "tf_efficientnet_lite0"
+    texture_network_weights: str = "imagenet"  # as classifier_weights; of efficientnet, not empty
     texture_rule: RuleName = "gradient_ratio"
     texture_weight: float = Field(1.0, ge=0.0)
     texture_final_weight: float = Field(0.1, ge=0.0)  # linear rule
