@@ -163,6 +163,12 @@ class TextureWeight:
         self.bound = params.texture_bound
         self.steps = steps
         self.value = self.weight
+        # A weight of 0 stays 0 by all rules but two; then the loss is only watched.
+        self.pulls = (
+            self.weight > 0
+            or self.rule == "constrained"
+            or (self.rule == "linear" and self.final > 0)
+        )
 
     def update(
         self, step: int, texture: Tensor, adversarial: Tensor, last: Tensor,
