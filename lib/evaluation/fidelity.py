@@ -65,14 +65,17 @@ def likeness(truth: Tensor, image: Tensor, inside: Tensor) -> pd.DataFrame:
 
     Returns
     -------
-    Columns ssim (mean over the windows whose middle is inside), error; NaN where nothing is.
+    Columns inside_ssim (mean over the windows whose middle is inside), inside_error; NaN where
+    nothing is.
     """
     edge = _WINDOW // 2
     ssim, error = [], []
     for a, b, mask in zip(*(x.split(_BATCH) for x in (truth, image, inside)), strict=True):
         ssim.append(_mean_inside(ssim_map(a, b), mask[..., edge:-edge, edge:-edge]))
         error.append(_mean_inside((a.double() - b.double()).abs(), mask))
-    return pd.DataFrame(dict(ssim=torch.cat(ssim).numpy(), error=torch.cat(error).numpy()))
+    return pd.DataFrame(
+        dict(inside_ssim=torch.cat(ssim).numpy(), inside_error=torch.cat(error).numpy())
+    )
 
 
 def _mean_inside(values: Tensor, mask: Tensor) -> Tensor:
@@ -132,8 +135,9 @@ def measure(
 
     Returns
     -------
-    ``KEYS``, ssim, error, and for every structure the columns of ``structure_fidelity`` after its
-    name: cavity_dice, cavity_erased, … The arm ``oracle`` has the judge's own errors.
+    ``KEYS``, inside_ssim, inside_error, and for every structure the columns of
+    ``structure_fidelity`` after its name: cavity_dice, cavity_erased, … The arm
+    ``oracle`` has the judge's own errors.
 
     Raises
     ------

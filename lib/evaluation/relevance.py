@@ -42,8 +42,8 @@ def verdict(low: float, high: float, matters: float) -> str:
     -------
     ``better`` or ``worse``: the whole interval lies beyond ``matters``. ``the same``: the whole
     interval lies within it on both sides, as in a test of equivalence (Schuirmann 1987,
-    doi:10.1007/BF01068419). ``undecided``: any other, so also a difference that is surely not 0 and
-    not surely large enough to matter; and one that is not known (NaN).
+    doi:10.1007/BF01068419). ``undecided``: any other, also a difference that is surely
+    not 0 and perhaps too small to matter; and one that is not known (NaN).
     """
     if matters < 0:
         low, high, matters = -high, -low, -matters

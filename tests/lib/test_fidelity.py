@@ -42,10 +42,10 @@ def test_what_lies_outside_the_mask_counts_for_nothing():
     near[..., 9:31, 9:31] = True  # as far as the windows reach
     same_there = torch.where(near, truth, other)
     found = fidelity.likeness(truth, same_there, inside)
-    assert np.allclose(found["ssim"], 1.0)
-    assert (found["error"] == 0).all()
+    assert np.allclose(found["inside_ssim"], 1.0)
+    assert (found["inside_error"] == 0).all()
     plain = (truth.double() - other.double()).abs()[..., 14:26, 14:26].mean((1, 2, 3))
-    assert np.allclose(fidelity.likeness(truth, other, inside)["error"], plain)
+    assert np.allclose(fidelity.likeness(truth, other, inside)["inside_error"], plain)
     assert fidelity.likeness(truth, other, inside & False).isna().all(axis=None)
 
 
@@ -89,7 +89,14 @@ def test_verdict_reads_an_interval_against_what_matters(low, high, matters, said
 
 
 def test_every_measure_has_a_smallest_difference_and_a_direction():
-    gains = dict(ssim=1, error=-1, cavity_dice=1, icm_erased=-1, cavity_invented=-1, icm_shift=-1)
+    gains = dict(
+        inside_ssim=1,
+        inside_error=-1,
+        cavity_dice=1,
+        icm_erased=-1,
+        cavity_invented=-1,
+        icm_shift=-1,
+    )
     for metric, sign in gains.items():
         assert np.sign(relevance.smallest(metric)) == sign
     with pytest.raises(KeyError):
@@ -109,20 +116,26 @@ def test_the_truth_is_true_and_a_judge_speaks_only_of_what_it_sees(dataset):
     each = measured(dataset)
     assert not [name for name in each if name.startswith("icm")]
     own = each[each["arm"] == "oracle"]
-    assert np.allclose(own["ssim"], 1.0)
-    assert (own["error"] == 0).all()
+    assert np.allclose(own["inside_ssim"], 1.0)
+    assert (own["inside_error"] == 0).all()
     assert set(own["cavity_dice"].dropna()) <= {1.0}
     table = fidelity.summarise(each)
-    assert table[table["metric"] == "error"]["own"].eq(0).all()
+    assert table[table["metric"] == "inside_error"]["own"].eq(0).all()
     grey = table[table["arm"] == "grey"].set_index("metric")
-    assert 0 < grey.loc["ssim", "value"] < 1
-    assert grey.loc["ssim", "low"] < grey.loc["ssim", "value"] < grey.loc["ssim", "high"]
-    held = fidelity.compare(each, {"grey": "oracle"}).set_index("metric")
-    assert held.loc["ssim", "verdict"] == "worse"
-    assert held.loc["ssim", "difference"] == pytest.approx(grey.loc["ssim", "value"] - 1)
-    assert fidelity.compare(each, {"grey": "grey"}).set_index("metric")["verdict"]["ssim"] == (
-        "the same"
+    assert 0 < grey.loc["inside_ssim", "value"] < 1
+    assert (
+        grey.loc["inside_ssim", "low"]
+        < grey.loc["inside_ssim", "value"]
+        < grey.loc["inside_ssim", "high"]
     )
+    held = fidelity.compare(each, {"grey": "oracle"}).set_index("metric")
+    assert held.loc["inside_ssim", "verdict"] == "worse"
+    assert held.loc["inside_ssim", "difference"] == pytest.approx(
+        grey.loc["inside_ssim", "value"] - 1
+    )
+    assert fidelity.compare(each, {"grey": "grey"}).set_index("metric")["verdict"][
+        "inside_ssim"
+    ] == ("the same")
 
 
 def test_equal_trainings_add_no_doubt_and_unlike_ones_do(dataset):
@@ -131,9 +144,9 @@ def test_equal_trainings_add_no_doubt_and_unlike_ones_do(dataset):
     assert (over["seeds"] == 3).all()
     once = fidelity.summarise(measured(dataset))
     assert np.allclose(over["value"], once["value"], equal_nan=True)
-    shaken = each.assign(ssim=each["ssim"] + 0.2 * (each["seed"] - 1))
-    wide = fidelity.summarise(shaken).set_index(["arm", "metric"]).loc[("grey", "ssim")]
-    own = over.set_index(["arm", "metric"]).loc[("grey", "ssim")]
+    shaken = each.assign(inside_ssim=each["inside_ssim"] + 0.2 * (each["seed"] - 1))
+    wide = fidelity.summarise(shaken).set_index(["arm", "metric"]).loc[("grey", "inside_ssim")]
+    own = over.set_index(["arm", "metric"]).loc[("grey", "inside_ssim")]
     assert wide["value"] == pytest.approx(own["value"])
     assert wide["high"] - wide["low"] > 2 * (own["high"] - own["low"])
 
