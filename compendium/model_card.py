@@ -20,7 +20,6 @@ _TRAINING = (
     "adversarial_", "cycle_", "identity_", "precision", "seed",
 )  # fmt: skip
 _TEXTURE = ("texture_loss", "texture_rule", "texture_weight")
-_BLIND = 0.5  # share of true photographs without the structure; from here on it is not measured
 WARNINGS = {
     "synthetic": "**Trained and judged on synthetic images.** Synthetic phantoms: nothing below "
     "says how it does on real embryos.",
@@ -207,12 +206,13 @@ def _failures(bundle: Bundle, judged: Finished) -> list[str]:
     if p.data_kind == "phantom":
         kept = judged.table("structures")
         shown = kept[kept["arm"].isin([*arms, "grey"]) & (kept["measure"] != "dice")]
-        parts += [
-            "Structures that carry the diagnosis, found where there are none (invented) or lost "
-            "(erased), against the truth:",
-            _shares(shown, ["arm", "structure", "measure"]),
-            *_unseen(kept),
-        ]
+        if len(shown):
+            parts += [
+                "Structures that carry the diagnosis, found where there are none (invented) or "
+                "lost (erased), against the truth; the oracle's are the judge's own errors:",
+                _shares(shown, ["arm", "structure", "measure"]),
+            ]
+        parts += _unseen(judged.table("structure_judge"))
     else:
         parts.append(
             "Whether it invents or erases structures was **not measured**: nobody has drawn them "
@@ -234,14 +234,12 @@ def _failures(bundle: Bundle, judged: Finished) -> list[str]:
     return [*parts, _gate(bundle, judged), _copies(bundle, judged), _elsewhere(bundle)]
 
 
-def _unseen(structures: pd.DataFrame) -> list[str]:
+def _unseen(judge: pd.DataFrame) -> list[str]:
     """What the segmenting network cannot see in the truth either, a sentence each."""
-    truth = structures.query("arm == 'oracle' and measure == 'erased' and value >= @_BLIND")
     return [
-        f"**Not measured for {row.structure}**: of the true photographs, too, the segmenting "
-        f"network misses it in {interval(row)} (n = {row.n}). Its rows say nothing of the "
-        "translator."
-        for row in truth.itertuples()
+        f"**Not measured for {row.structure}**: in the true photographs, too, the segmenting "
+        f"network outlines it with a Dice of {interval(row)} only (n = {row.n})."
+        for row in judge[~judge["speaks"]].itertuples()
     ]
 
 

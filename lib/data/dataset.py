@@ -14,7 +14,7 @@ from engine.parameters import check_params
 from engine.results import Finished
 from engine.store import Store
 from lib.data.images import load_stack
-from lib.data.interface import STRUCTURES
+from lib.data.interface import MASKS, STRUCTURES
 from lib.data.parameters import ImageParameters
 from lib.data.sources import Source, open_source
 
@@ -84,11 +84,23 @@ class Dataset:
         InputError
             They are not known.
         """
+        return self._masks(rows)[:, : len(STRUCTURES)]
+
+    def outline(self, rows: pd.DataFrame) -> Tensor:
+        """Where the embryo is, its shell included: bool (N, 1, size, size), registered likewise.
+
+        Raises
+        ------
+        InputError
+            It is not known.
+        """
+        return self._masks(rows)[:, [MASKS.index("embryo")]]
+
+    def _masks(self, rows: pd.DataFrame) -> Tensor:
+        """All of ``interface.MASKS``, bool (N, K, size, size)."""
         frames = self.frames if len(self.frames) else None
-        masks = self._load(
-            self.source.structures(), "structures", rows["id"].tolist(), "rgb", frames
-        )
-        return masks[:, : len(STRUCTURES)] > 127
+        ids = rows["id"].tolist()
+        return self._load(self.source.structures(), "structures", ids, "rgb", frames) > 127
 
     def has_truth(self, domain: str) -> bool:
         """Whether images of ``domain`` can also be had by the source's device."""

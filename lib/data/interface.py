@@ -15,6 +15,7 @@ from cachetools import LRUCache
 from engine.errors import InputError
 
 STRUCTURES = ("cavity", "icm")  # what carries the diagnosis of a blastocyst
+MASKS = (*STRUCTURES, "embryo")  # and what of the image is embryo at all, its shell included
 COLUMNS = ["id", "domain", "label", "group", "sha256", "width", "height", "mode", "bits"]
 NOTHING = pd.DataFrame(columns=["id", "domain", "reason"])
 
@@ -71,9 +72,9 @@ class Source(ABC):
         raise InputError(f"No image of this source was also taken by {device}; skip the oracle.")
 
     def structures(self) -> Source:
-        """View of this source in which every image is the truth mask of `STRUCTURES`.
+        """View of this source in which every image is the truth masks, `MASKS`.
 
-        uint8 (H, W, 3), 255 inside; the last channel is empty.
+        uint8 (H, W, 3), 255 inside.
 
         Raises
         ------

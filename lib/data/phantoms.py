@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
-from lib.data.interface import COLUMNS, NOTHING, STRUCTURES, ImageCache, Source, check_table
+from lib.data.interface import COLUMNS, MASKS, NOTHING, ImageCache, Source, check_table
 from lib.data.parameters import ImageParameters
 from lib.phantom.embryo import grow
 from lib.phantom.optics import DEVICES, Photographs, photograph
@@ -191,8 +191,7 @@ class _Structures(Source):
                 part = group[start : start + _BATCH]
                 masks = self._phantoms.take(part, device).masks
                 for row, id in enumerate(part):
-                    layers = [masks[name][row] for name in STRUCTURES]
-                    image = np.stack([*layers, np.zeros_like(layers[0])], axis=-1)
+                    image = np.stack([masks[name][row] for name in MASKS], axis=-1)
                     found[id] = image.astype(np.uint8) * 255
         return [found[id] for id in ids]
 

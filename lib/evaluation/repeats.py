@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
+from torch import Tensor
 
 from engine.progress import progress
 from lib.data.dataset import Dataset
@@ -17,16 +18,18 @@ from lib.models.fitting import TranslatorRecipe, fit_classifiers, fit_translator
 
 def judge_seed(
     dataset: Dataset, rows: pd.DataFrame, recipes: Mapping[str, TranslatorRecipe], seed: int
-) -> tuple[pd.DataFrame, dict[str, float]]:
+) -> tuple[pd.DataFrame, dict[str, float], dict[str, Tensor]]:
     """Train classifiers and translators from another seed and judge every arm on ``rows``.
 
-    Returns what ``arms.predict_arms`` does.
+    Returns what ``arms.predict_arms`` does, and every translator's images, uint8 (N, 1, H, W).
     """
     other = dataset.with_params(seed=seed)
     classifiers = {name: fit.ensemble for name, fit in fit_classifiers(other).items()}
     fits = fit_translators(other, recipes, classifiers["grey"].networks[0])
     translators = {arm: networks.to_source for arm, (networks, _) in fits.items()}
-    return predict_arms(show_arms(Scene(other, rows, classifiers, translators)), rows, seed)
+    shown = show_arms(Scene(other, rows, classifiers, translators))
+    looks = {arm: shown[arm][0] for arm in translators}
+    return *predict_arms(shown, rows, seed), looks
 
 
 def _limits_of(limits: pd.DataFrame, arm: str) -> dict[int, float]:

@@ -101,6 +101,43 @@ def seed_gap_closed(
                        seed)  # fmt: skip
 
 
+def mean_over_seeds(values: pd.DataFrame, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+    """Mean over images and seeds of a number that each image has; see ``combine_seeds``.
+
+    Parameters
+    ----------
+    values
+        One row an image and seed: columns id, group, seed, value; NaN where an image has none.
+
+    Returns
+    -------
+    Fields of ``combine_seeds`` and ``p`` (two-sided, of a mean of 0); ``n`` counts the images that
+    have a number from any seed. All are NaN where no image has one.
+
+    Raises
+    ------
+    InputError
+        The images belong to one group.
+    """
+    table = values.pivot(index=["id", "group"], columns="seed", values="value")
+    images = table.index.to_frame(index=False)
+    numbers, groups = number_groups(images)
+
+    def mean_of(column: np.ndarray) -> Statistic:
+        has = np.isfinite(column)
+        total = np.bincount(numbers, np.where(has, column, 0.0), groups)
+        count = np.bincount(numbers, has, groups)
+
+        def of(weights: np.ndarray) -> np.ndarray:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return (weights @ total) / (weights @ count)
+
+        return of
+
+    found = _over_seeds([mean_of(table[key].to_numpy()) for key in table], images, resamples, seed)
+    return found | dict(n=int(table.notna().any(axis=1).sum()))
+
+
 def _metric(sample: WeightedSample, column: int) -> Statistic:
     return lambda weights: sample.metrics(weights)[:, column]
 

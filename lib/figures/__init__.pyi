@@ -6,6 +6,7 @@ from .domains import count_bars, domain_gap_plot, statistics_by_domain
 from .faults import faults_sheet
 from .identification import identification_dots
 from .safety import (
+    fidelity_dots,
     flip_dots,
     hidden_information_dots,
     prior_stress_plot,

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from lib.figures.style import (
     LABEL_NAMES,
     NEUTRAL,
+    STRUCTURE_NAMES,
     Drawn,
     arm_colour,
     arm_name,
@@ -26,7 +27,11 @@ _MEASURES = {
     "invented": ("invented, of {n} without", "share of images"),
     "erased": ("erased, of {n} with one", "share of images"),
 }
-_STRUCTURE_NAMES = {"cavity": "cavity", "icm": "inner cell mass"}
+_FIDELITY = {
+    "inside_ssim": ("likeness", "SSIM (1 is the truth)"),
+    "inside_error": ("error", "grey levels (0 is the truth)"),
+    "cavity_shift": ("place of the cavity", "off by (embryo radii)"),
+}
 
 
 def _arm_dots(axes: Axes, table: pd.DataFrame, arms: Sequence[str]) -> None:
@@ -80,19 +85,55 @@ def structure_dots(kept: pd.DataFrame, note: str) -> Drawn:
     """
     arms = list(dict.fromkeys(kept["arm"]))
     structures = list(dict.fromkeys(kept["structure"]))
-    detail = "read by a network trained on the source; bars: 95 % intervals; oracle: its own limit"
+    detail = (
+        "read by a network trained on the source; bars: 95 % intervals; band: the same of the "
+        "oracle, the network's own error"
+    )
     height = 0.26 * len(arms) * len(structures) + 0.6 + 0.5 * len(structures)
     sheet = titled_sheet(6.9, height, "Structures that carry the diagnosis", note, detail)
     grid = sheet.subplots(len(structures), 3, sharey=True, squeeze=False)
     for panels, structure in zip(grid, structures, strict=True):
         for axes, (measure, (title, unit)) in zip(panels, _MEASURES.items(), strict=True):
             own = kept[(kept["structure"] == structure) & (kept["measure"] == measure)]
+            _own_error(axes, own)
             _arm_dots(axes, own, arms)
             axes.set(xlim=(-0.03, 1.03), xlabel=unit)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
             axes.set_title(title.format(n=own["n"].max()), loc="left", size=8)
-        panels[0].set_ylabel(_STRUCTURE_NAMES.get(structure, structure), weight="bold")
+        panels[0].set_ylabel(STRUCTURE_NAMES.get(structure, structure), weight="bold")
     return sheet, kept.copy()
+
+
+def _own_error(axes: Axes, table: pd.DataFrame) -> None:
+    """A band where the oracle lies: no translation can be told to be better than that."""
+    for _, row in table[table["arm"] == "oracle"].iterrows():
+        axes.axvspan(row["low"], row["high"], color=arm_colour("oracle"), alpha=0.12, lw=0)
+
+
+@styled
+def fidelity_dots(summary: pd.DataFrame, note: str) -> Drawn:
+    """How true every arm is to the embryo: SSIM, error, and the place of the cavity where read.
+
+    Parameters
+    ----------
+    summary
+        Output of ``lib.evaluation.fidelity.summarise``.
+    """
+    metrics = [name for name in _FIDELITY if name in set(summary["metric"])]
+    shown = summary[summary["metric"].isin(metrics)]
+    arms = list(dict.fromkeys(shown["arm"]))
+    detail = f"n = {shown['n'].max()} images; inside the embryo only; bars: 95 % intervals"
+    sheet = titled_sheet(6.9, 0.26 * len(arms) + 0.8, "How true to the embryo?", note, detail)
+    panels = sheet.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        own = shown[shown["metric"] == metric]
+        _arm_dots(axes, own, arms)
+        axes.set_title(_FIDELITY[metric][0], loc="left", size=8)
+        axes.set_xlabel(_FIDELITY[metric][1])
+        if metric.endswith("shift"):
+            _own_error(axes, own)
+        axes.set_xlim(left=0)
+    return sheet, shown.copy()
 
 
 @styled

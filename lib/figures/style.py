@@ -52,6 +52,7 @@ ARM_NAMES = {
     "cyclegan_joint": "CycleGAN, joint",
 }
 LABEL_NAMES = {0: "no blastocyst", 1: "blastocyst"}
+STRUCTURE_NAMES = {"cavity": "cavity", "icm": "inner cell mass"}
 METRIC_NAMES = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",

@@ -11,8 +11,9 @@ from lib.data.parameters import ImageParameters
 from lib.evaluation.arms import CONTROLS
 from lib.evaluation.decision import CallCounts, decision_values
 from lib.evaluation.natural_frequencies import natural_frequencies
+from lib.evaluation.relevance import SEEDS_OF_A_METHOD, smallest
 from lib.evaluation.statistics import aligned, delong, holm, mcnemar, paired_difference
-from lib.figures.style import arm_name
+from lib.figures.style import STRUCTURE_NAMES, arm_name
 
 _METRICS = {"balanced_accuracy": "balanced accuracy", "auc": "AUC"}
 
@@ -146,6 +147,67 @@ def seeds_verdict(found: pd.DataFrame) -> str:
                 ]
                 lines.append(f"- {label}, {words} {arm_name(other)}: {'; '.join(named)}.")
     return "\n".join(lines)
+
+
+_FIDELITY = {
+    "inside_ssim": "SSIM inside the embryo",
+    "inside_error": "error inside the embryo",
+    "dice": "Dice",
+    "invented": "invented",
+    "erased": "erased",
+    "shift": "place",
+}
+
+
+def judge_words(own: pd.DataFrame) -> str:
+    """Markdown: how well the judge of structures sees, and of which it says nothing.
+
+    ``own``: the judge's own table, see ``lib.evaluation.safety.refuse_blind``.
+    """
+    lines = []
+    for _, row in own.iterrows():
+        name = STRUCTURE_NAMES.get(row["structure"], row["structure"])
+        if pd.isna(row["value"]):
+            lines.append(f"- **{name}: not judged**, no image of the hold-out has one.")
+            continue
+        told = f"Dice {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}], n = {row['n']}"
+        if row["speaks"]:
+            lines.append(f"- {name}: the judge sees it in the true photographs ({told}).")
+        else:
+            lines.append(
+                f"- **{name}: not judged**, the judge does not see it in the true photographs "
+                f"({told}). What it would say of a translation is left out below."
+            )
+    return "\n".join(lines)
+
+
+def fidelity_verdict(found: pd.DataFrame) -> str:
+    """Markdown: whether arms are truer to the embryo, in terms of what matters.
+
+    ``found``: output of ``lib.evaluation.fidelity.compare``.
+    """
+    lines = []
+    for (arm, other), rows in found.groupby(["arm", "against"], sort=False):
+        seeds = rows["seeds"].max()
+        method = seeds >= SEEDS_OF_A_METHOD
+        whose = f"{seeds} trainings" if method else "This training; of the method it says nothing"
+        lines.append(f"{arm_name(arm)} against {arm_name(other)}. {whose}.\n")
+        for said, part in rows.groupby("verdict", sort=False):
+            told = [
+                f"{_measure(row['metric'])} {_interval(row)}, "
+                f"{abs(smallest(row['metric'])):g} matters"
+                for _, row in part.iterrows()
+                if row["n"]
+            ]
+            if told:
+                lines.append(f"- **{said}**: {'; '.join(told)}.")
+    return "\n".join(lines)
+
+
+def _measure(metric: str) -> str:
+    structure, _, measure = metric.rpartition("_")
+    name = STRUCTURE_NAMES.get(structure, structure)
+    return _FIDELITY.get(metric) or f"{name} {_FIDELITY[measure]}"
 
 
 def decision_words(

@@ -209,13 +209,16 @@ def drawn_to_share(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
 def _train_translator(
     target: np.ndarray,
     source: np.ndarray,
-    classifier: nn.Module | None,
+    classifier: nn.Module,
+    texture: bool,
     params: TranslationParameters,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:
     loss = None
-    if classifier is not None:
+    if params.texture_loss != "none":
         loss = build_texture_loss(params.texture_loss, classifier, params)
+    if not texture:  # watched all the same
+        params = params.model_copy(update=dict(texture_rule="constant", texture_weight=0.0))
     images = torch.from_numpy(target), torch.from_numpy(source)
     steps = params.translator_steps
     return train_translator(*images, loss, params, steps, params.seed, checkpoints)
@@ -236,16 +239,18 @@ def _translator_training(
     home = dataset.rows(params.source_domain, "train")
     source = dataset.stack(home, framed=recipe.framed).numpy()
     # The published presets tie the texture loss in; whoever asks for none gets none.
-    texture = recipe.texture and params.texture_loss != "none"
+    watched = params.texture_loss != "none"
+    texture = recipe.texture and watched
     names = ["translator_", "base_", "blocks", "padding", "upsampling", "pool_", "rate_decay",
              "average_", "adversarial_", "cycle_", "identity_", "precision"]  # fmt: skip
+    names += ["texture_"] if texture else ["texture_loss", "texture_network"]
     ingredients = dict(
         target=target, source=source, texture=texture, seed=params.seed,
-        settings=chosen_settings(params, names + ["texture_"] * texture),
-        classifier=weights_of(classifier) if texture else None,
+        settings=chosen_settings(params, names),
+        # A loss that is only watched decides no weight, but it stands in the history that is kept.
+        classifier=weights_of(classifier) if watched else None,
     )  # fmt: skip
-    judge = classifier if texture else None
-    train = partial(_train_translator, target, source, judge, params)
+    train = partial(_train_translator, target, source, classifier, texture, params)
     return Job("translators", _TRANSLATOR_CODE, ingredients, train)
 
 

@@ -20,23 +20,26 @@ from lib.models.classifier import FoldEnsemble, predict_logits, soften
 from lib.models.fitting import CLASSIFIER_CODE, train_fold
 from lib.models.networks import build_network
 from lib.models.parameters import TranslationParameters, chosen_settings
-from lib.models.segmentation import build_segmenter, segment, train_segmenter
+from lib.models.segmentation import Segmenter, segment, train_segmenter
 
 _SEGMENTER_CODE = ("lib.models.segmentation",)
+# How much a pixel of a structure weighs against one outside it: the inner cell mass is small and
+# faint, and would be given up for the cavity.
+_STRUCTURE_WEIGHTS = {"cavity": 1.0, "icm": 4.0}
 
 
 def _train_segmenter(
-    stack: np.ndarray, masks: np.ndarray, seed: int, params: TranslationParameters,
-    checkpoints: Checkpoints | None = None,
+    stack: np.ndarray, masks: np.ndarray, seed: int, weights: list[float],
+    params: TranslationParameters, checkpoints: Checkpoints | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
     images, drawn = torch.from_numpy(stack), torch.from_numpy(masks)
-    return train_segmenter(images, drawn, params, seed, checkpoints)
+    return train_segmenter(images, drawn, params, seed, weights, checkpoints)
 
 
-Segmenter = Callable[[Tensor], Tensor]  # uint8 (N, 1, H, W) to masks, bool (N, K, H, W)
+Reader = Callable[[Tensor], Tensor]  # uint8 (N, 1, H, W) to masks, bool (N, K, H, W)
 
 
-def fit_judges(dataset: Dataset, domain: str) -> tuple[FoldEnsemble, Segmenter | None]:
+def fit_judges(dataset: Dataset, domain: str) -> tuple[FoldEnsemble, Reader | None]:
     """Judges of translated images that took no part in making them.
 
     Returns
@@ -69,8 +72,9 @@ def fit_judges(dataset: Dataset, domain: str) -> tuple[FoldEnsemble, Segmenter |
     if dataset.source.has_structures:
         home = dataset.rows(params.source_domain, "train")
         drawn = dict(
-            stack=dataset.stack(home).numpy(), masks=dataset.structures(home).numpy(), seed=seed
-        )
+            stack=dataset.stack(home).numpy(), masks=dataset.structures(home).numpy(), seed=seed,
+            weights=[_STRUCTURE_WEIGHTS[name] for name in STRUCTURES],
+        )  # fmt: skip
         trainings.append(
             Job(
                 "segmenters", _SEGMENTER_CODE, drawn,
@@ -86,7 +90,7 @@ def fit_judges(dataset: Dataset, domain: str) -> tuple[FoldEnsemble, Segmenter |
     calibration = calibrate(logits, rows["label"].to_numpy()[ingredients["valid"]])
     segmenter = None
     if dataset.source.has_structures:
-        network = build_segmenter(len(STRUCTURES))
+        network = Segmenter(len(STRUCTURES))
         network.load_state_dict(fitted[1][0])
         segmenter = partial(segment, network.to(device).eval())
     return FoldEnsemble([judge], [calibration], params.classifier_blur), segmenter

@@ -219,6 +219,8 @@ class TextureWeight:
         self.rule, self.weight, self.steps = rule, weight, steps
         self.final, self.bound = final, bound
         self.value = weight
+        # A weight of 0 stays 0 by all rules but two; then the loss is only watched.
+        self.pulls = weight > 0 or rule == "constrained" or (rule == "linear" and final > 0)
 
     def update(
         self, step: int, texture: Tensor, adversarial: Tensor, last: Tensor,

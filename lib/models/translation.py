@@ -104,10 +104,12 @@ def direction_losses(
     native: Tensor,
     texture: TextureLoss | None,
     params: TranslatorParameters,
+    pulls: bool = True,
 ) -> tuple[Tensor, Losses]:
     """The translated batch and the generators' losses of one direction, unweighted.
 
-    ``real`` (N, C, H, W) in [-1, 1] is translated; ``native`` images are of the other domain.
+    ``real`` (N, C, H, W) in [-1, 1] is translated; ``native`` images are of the other domain. A
+    texture loss that does not pull is watched, and has no gradient.
     """
     images = direction.translate(real, native if params.identity_weight else None)
     losses = dict(
@@ -119,7 +121,8 @@ def direction_losses(
     if params.identity_weight:
         losses["identity"] = identity_loss(images["same"], native)
     if texture is not None:
-        losses["texture"] = texture(images["fake"].to(real), real)
+        with torch.set_grad_enabled(pulls):
+            losses["texture"] = texture(images["fake"].to(real), real)
     return images["fake"].detach(), losses
 
 
@@ -132,7 +135,8 @@ def train_translator(
     Parameters
     ----------
     texture
-        Compares a translated image with its original, in both directions; None leaves it out.
+        Compares a translated image with its original, in both directions; None leaves it out. At
+        ``texture_weight`` 0 it is watched: in the history, and without a trace in the weights.
     checkpoints
         Where the training goes on from, and keeps its states; None keeps none.
 
@@ -199,7 +203,7 @@ def train_translator(
 
     def translated(direction: Direction, real: Tensor, native: Tensor) -> tuple[Tensor, Losses]:
         with fabric.autocast():
-            return direction_losses(direction, real, native, texture, params)
+            return direction_losses(direction, real, native, texture, params, weight.pulls)
 
     # One update changes all weights, after both gradients: no discriminator sees what the
     # generators become by it, and so each half of a step runs through on its thread.
@@ -234,7 +238,7 @@ def train_translator(
                     (to_target, real_source, real_target),
                 )
                 losses = {name: there[name] + back[name] for name in there}
-                if texture is not None and number == 0:
+                if texture is not None and weight.pulls and number == 0:
                     last = networks.to_source.last.weight
                     weight.update(step, losses["texture"], losses["adversarial"], last, ranks.mean)
                 seen = [

@@ -123,16 +123,16 @@ def test_what_a_call_is_worth_is_that_of_its_table_and_said_in_words(results):
 
 
 def test_a_structure_that_is_not_seen_in_the_truth_counts_as_not_measured(results):
-    kept = results.table(JUDGED, "structures")
-    truth = (kept["arm"] == "oracle") & (kept["measure"] == "erased")
-    for icm, cavity, said in ((0.9, 0.1, ["icm"]), (0.2, 0.1, []), (0.5, 1.0, ["cavity", "icm"])):
-        shares = kept["structure"].map(dict(icm=icm, cavity=cavity))
-        results.change(JUDGED, "structures", value=kept["value"].where(~truth, shares))
+    structures = results.table(JUDGED, "structure_judge")["structure"]
+    for seen in ([], ["cavity"], ["cavity", "icm"]):
+        dice = np.where(structures.isin(seen), 0.9, 0.123)
+        results.change(JUDGED, "structure_judge", speaks=structures.isin(seen), value=dice)
         for card in results.cards().values():
             if card.startswith("# Model card"):
                 lines = [line for line in card.splitlines() if "**Not measured for" in line]
-                assert [line.split("for ")[1].split("*")[0] for line in lines] == said
-                assert all(f"{icm:.3f} [" in line for line in lines if "icm" in line)
+                said = [line.split("for ")[1].split("*")[0] for line in lines]
+                assert said == [name for name in structures if name not in seen]
+                assert all("0.123 [" in line for line in lines)
 
 
 def test_failures_are_those_of_the_tables(results):
@@ -219,6 +219,7 @@ def test_arms_that_do_as_well_without_it_are_named(results):
     [(AUDIT, name) for name in ("integrity", "excluded", "exact_duplicates", "near_duplicates",
                                 "name_collisions", "group_leaks", "frames")]
     + [(JUDGED, name) for name in ("table_2", "table_2_seeds", "label_flips", "structures",
+                                   "structure_judge",
                                    "prior_stress", "gate", "memorisation", "decision")],
 )  # fmt: skip
 def test_without_its_tables_there_is_no_card(results, notebook, table):

@@ -95,9 +95,10 @@ def test_study_runs_from_images_to_verdict(dataset, params):
 def test_another_seed_is_another_training_of_the_same_images(dataset):
     rows = dataset.rows("ED1", "holdout")
     recipes = {"cyclegan": TranslatorRecipe(["ED1"], texture=False)}
-    first, cuts = judge_seed(dataset, rows, recipes, 0)
-    again, _ = judge_seed(dataset, rows, recipes, 0)
-    other, others = judge_seed(dataset, rows, recipes, 5)
+    first, cuts, looks = judge_seed(dataset, rows, recipes, 0)
+    assert {arm: look.shape for arm, look in looks.items()} == {"cyclegan": (len(rows), 1, 32, 32)}
+    again, _, _ = judge_seed(dataset, rows, recipes, 0)
+    other, others, _ = judge_seed(dataset, rows, recipes, 5)
     pd.testing.assert_frame_equal(first, again)
     assert list(first["id"]) == list(other["id"])
     assert set(other["seed"]) == {5}

@@ -152,6 +152,24 @@ def test_averaging_changes_what_is_returned_and_not_the_training():
     assert torch.equal(last.judge_source.body[0].weight, mean.judge_source.body[0].weight)
 
 
+@pytest.mark.parametrize("loss", [texture.mind_loss, "classifier"])
+def test_a_texture_loss_that_is_watched_changes_no_bit(loss):
+    torch.manual_seed(0)
+    target, source = (torch.randint(0, 256, (6, 1, 32, 32), dtype=torch.uint8) for _ in range(2))
+    if loss == "classifier":
+        loss = texture.ClassifierFeatures(build_network("test_resnet", 1, ""))
+    p = EmbryoParameters(**TINY, texture_rule="constant", texture_weight=0.0)
+    plain, silent = train_translator(target, source, None, p, 4, seed=0)
+    watched, history = train_translator(target, source, loss, p, 4, seed=0)
+    for a, b in zip(plain.state_dict().values(), watched.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert (silent["texture"] == 0).all()
+    assert (history["texture"] > 0).all()
+    assert (history["texture_weight"] == 0).all()
+    told = [name for name in history if name != "texture"]
+    assert history[told].equals(silent[told])
+
+
 def test_batches_that_are_accumulated_are_one_large_batch():
     """In double precision, where Adam's first steps do not blow rounding up."""
     target, _ = blobs(12, 0, dark=True)
