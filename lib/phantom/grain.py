@@ -19,17 +19,18 @@ import numpy as np
 
 from lib.phantom.maps import Draws, column, soft_step, texture
 
-AMBIGUOUS_SHARE = 0.02  # of the embryos: their grain says nothing of their label
-COARSE_QUALITY = (0.0, 0.54)
-FINE_QUALITY = (0.46, 1.0)
-UNEVEN = 0.08  # how far cytoplasm and inner cell mass may each depart from the embryo's quality
-WAVELENGTHS = (0.22, 0.085)  # embryo radii, of the cytoplasm's grain from coarse to fine
-CONTRASTS = (0.26, 0.40)  # typical slope of a grain, of every embryo its own
-SMOOTHER = 0.45  # share of its contrast that the finest cytoplasm loses
+AMBIGUOUS_SHARE = 0.03  # of the embryos: their grain says nothing of their label
+COARSE_QUALITY = (0.0, 0.4)
+FINE_QUALITY = (0.6, 1.0)
+UNEVEN = 0.15  # how far cytoplasm and inner cell mass may each depart from the embryo's quality
+WAVELENGTHS = (0.34, 0.10)  # embryo radii, of the cytoplasm's grain from coarse to fine
+CONTRASTS = (0.32, 0.48)  # typical slope of a grain, of every embryo its own
+SMOOTHER = 0.35  # share of its contrast that the finest cytoplasm loses
 CELLS = (6.0, 42.0)  # of an inner cell mass, in the picture's plane
 FILL = (0.78, 1.15)  # radius of a cell over the radius at which they would just cover the mass
 SCATTER = (0.30, 0.10)  # of the cells, in distances between them
 MOST_CELLS = 46
+REACH = 1.3  # radii of an inner cell mass from its centre; beyond, none of it is left
 GRANULE = 0.008  # height of granules of unit variance, embryo radii
 
 
@@ -111,8 +112,13 @@ def inner_cell_mass(g: Grain, along, beside) -> np.ndarray:
     along, beside : (N, S, S), from its centre, in its radii
     """
     height = np.zeros_like(along)
+    near = along**2 + beside**2 < REACH**2
+    row = np.nonzero(near)[0]
+    u, v = along[near], beside[near]
+    seen = np.zeros_like(u)
     for k in range(MOST_CELLS):
-        cx, cy, r = (column(a) for a in (*g.cell_places[:, k].T, g.cell_radii[:, k]))
-        far = ((along - cx) ** 2 + (beside - cy) ** 2) / np.maximum(r * r, 1e-6)
-        np.maximum(height, r * np.sqrt(np.maximum(1 - far, 0)), out=height)
+        cx, cy, r = (a[row] for a in (*g.cell_places[:, k].T, g.cell_radii[:, k]))
+        far = ((u - cx) ** 2 + (v - cy) ** 2) / np.maximum(r * r, 1e-6)
+        np.maximum(seen, r * np.sqrt(np.maximum(1 - far, 0)), out=seen)
+    height[near] = seen
     return height
