@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from lib.phantom.maps import Draws, column, soft_step, texture
+from lib.phantom.maps import Draws, column, texture
 
 AMBIGUOUS_SHARE = 0.03  # of the embryos: their grain says nothing of their label
 COARSE_QUALITY = (0.0, 0.4)
