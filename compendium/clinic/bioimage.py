@@ -166,7 +166,8 @@ def sample(p: TranslationParameters, domain: str) -> np.ndarray:
     """
     device = domain if domain in DEVICES else "ED1"
     width, seeds = max(p.phantom_width, p.image_size), np.array([SEED])
-    taken = photograph(grow(seeds, width, p.positive_share), seeds, device, width)
+    embryo = grow(seeds, width, p.positive_share, p.phantom_label)
+    taken = photograph(embryo, seeds, device, width)
     grey = to_grey(taken.images[0])
     if p.framing == "whole":
         return fit(grey, p.image_size, p.fit)

@@ -31,6 +31,7 @@ class ImageParameters(Parameters):
     target_count: int = Field(400, ge=10, le=1_000_000)
     second_target_count: int = Field(300, ge=10, le=1_000_000)
     positive_share: float = Field(0.6, gt=0.0, lt=1.0)
+    phantom_label: Literal["cavity", "grain"] = "cavity"  # what a phantom's diagnosis is read from
     phantom_width: int = Field(128, ge=32, le=2048)  # px, width of the source device's photograph
     image_size: int = Field(64, ge=32, le=1024)  # px, side of what the networks see
     fit: Literal["pad", "crop"] = "pad"
@@ -52,6 +53,8 @@ class ImageParameters(Parameters):
         """What label 0 and 1 mean, as figures print it."""
         if self.data_kind == "table":
             return {0: self.negative_label, 1: self.positive_label}
+        if self.phantom_label == "grain":
+            return {0: "coarse grain", 1: "fine grain"}
         return {0: "no blastocyst", 1: "blastocyst"}
 
     @property
@@ -60,6 +63,8 @@ class ImageParameters(Parameters):
         positive = self.label_names[1]
         if positive == "blastocyst":
             return "embryos", "blastocysts"
+        if self.phantom_label == "grain":
+            return "embryos", "of fine grain"
         return "images", f"of class {positive}"
 
     @property
@@ -93,6 +98,11 @@ class ImageParameters(Parameters):
             raise ValueError(f"image_size must be a multiple of 4, got {self.image_size}")
         if self.data_kind != "phantom" and not self.data_dir:
             raise ValueError("data_dir is empty: name the folder of the images below the data root")
+        if self.data_kind != "phantom" and self.phantom_label != "cavity":
+            raise ValueError(
+                f"phantom_label={self.phantom_label} is a diagnosis of phantoms, and data_kind is "
+                f"{self.data_kind}: leave phantom_label out, or set data_kind to phantom"
+            )
         if self.data_kind == "phantom" and self.second_target_optics:
             raise ValueError("second_target_optics photographs real images again: leave it empty")
         return self

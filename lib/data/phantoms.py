@@ -14,7 +14,7 @@ import pandas as pd
 from engine.errors import InputError
 from lib.data.interface import COLUMNS, MASKS, NOTHING, ImageCache, Source, check_table
 from lib.data.parameters import ImageParameters
-from lib.phantom.embryo import grow
+from lib.phantom.embryo import Embryos, grow
 from lib.phantom.optics import DEVICES, Photographs, photograph
 
 BLOCK = 1_000_000  # seeds per domain, the most phantoms a domain may have
@@ -57,10 +57,10 @@ class PhantomSource(Source):
         table["domain"] = table["id"].str.split("/").str[0]
         # The label does not depend on the size of the maps, so the smallest will do.
         seeds = table["id"].str.split("/").str[1].astype(np.int64)
-        table["label"] = grow(seeds.to_numpy(), 8, self._params.positive_share).label
+        table["label"] = self._grow(seeds.to_numpy(), 8).label
         table["group"] = table["id"]
         # Stands for the pixels, which follow from these.
-        origin = f"{self._params.positive_share} {self._params.phantom_width} "
+        origin = f"{' '.join(str(value) for value in self._drawn().values())} "
         made = origin + table["domain"].map(devices) + " " + table["id"]
         table["sha256"] = [hashlib.sha256(text.encode()).hexdigest() for text in made]
         width = self._params.phantom_width
@@ -91,8 +91,7 @@ class PhantomSource(Source):
         return pd.DataFrame(rows, columns=["id", "x", "y", "radius"])
 
     def fingerprint(self) -> str:
-        drawn = self._params.model_dump(include={"positive_share", "phantom_width"})
-        return hashlib.sha256(json.dumps([drawn, self._ids]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([self._drawn(), self._ids]).encode()).hexdigest()
 
     def through(self, device: str) -> Source:
         _check_device(device)
@@ -122,8 +121,17 @@ class PhantomSource(Source):
         """Photographs of phantoms by one device, with all that is known of them."""
         seeds = np.array([int(id.split("/")[1]) for id in ids])
         width = self._params.phantom_width
-        embryos = grow(seeds, width, self._params.positive_share)
-        return photograph(embryos, seeds, device, width)
+        return photograph(self._grow(seeds, width), seeds, device, width)
+
+    def _grow(self, seeds: np.ndarray, size: int) -> Embryos:
+        return grow(seeds, size, self._params.positive_share, self._params.phantom_label)
+
+    def _drawn(self) -> dict[str, float | int | str]:
+        """The parameters that decide the pixels beside an id."""
+        drawn = self._params.model_dump(include={"positive_share", "phantom_width"})
+        # Left out where it is the default: what was kept before there was a choice stays valid.
+        kind = self._params.phantom_label
+        return drawn if kind == "cavity" else drawn | {"phantom_label": kind}
 
     def _photograph(self, ids: Sequence[str], device: str | None) -> dict[str, np.ndarray]:
         images = {}

@@ -55,6 +55,8 @@ def _tile(kind: str, level: int) -> torch.Tensor:
     wavelength = TILE_RADII / TILE / np.maximum(cycles, 0.5 / TILE)  # embryo radii
     if kind == "granules":  # cytoplasm: grains around 5 % of the radius, of no single size
         power = np.exp(-(np.log(wavelength / 0.06) ** 2) / (2 * 0.7**2))
+    elif kind == "grain":  # of one size, a tenth of the radius, to be stretched to any other
+        power = np.exp(-(np.log(wavelength / 0.1) ** 2) / (2 * 0.25**2))
     elif kind == "swell":  # living shapes: slow departures from circles and spheres
         power = wavelength**1.5 * (wavelength > 0.3) * (wavelength < 2.0)
     else:  # clouds: no scale of their own
@@ -70,7 +72,7 @@ def texture(kind: str, x, y, offset: np.ndarray, spacing: float) -> np.ndarray:
 
     Parameters
     ----------
-    kind : "granules", "swell" or "clouds"
+    kind : "granules", "grain", "swell" or "clouds"
     x, y : (N, S, S), embryo radii
     offset : (N, 2) in [-1, 1], which part of the tile each embryo gets
     spacing : of the points, embryo radii; detail finer than it is left out

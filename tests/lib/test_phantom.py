@@ -1,10 +1,20 @@
+import hashlib
+
 import numpy as np
 import pytest
 from scipy import ndimage
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from lib.phantom.embryo import AMBIGUOUS_SHARE, EXTENT, grow
+from lib.phantom.embryo import EXTENT, grow
+from lib.phantom.grain import AMBIGUOUS_SHARE as AMBIGUOUS_GRAIN
+from lib.phantom.traits import AMBIGUOUS_SHARE
 
 SEEDS = np.arange(300)
+MASKS = ("embryo", "zona", "cavity", "icm")
 
 
 @pytest.fixture(scope="module")
@@ -12,16 +22,22 @@ def embryos():
     return grow(SEEDS, 48, positive_share=0.6)
 
 
+@pytest.fixture(scope="module")
+def grained():
+    return grow(SEEDS, 48, 0.6, "grain")
+
+
 def _radius(size):
     line = ((np.arange(size) + 0.5) * 2 / size - 1) * EXTENT
     return np.hypot(line[None, :], line[:, None])
 
 
-def test_an_embryo_depends_on_its_seed_alone():
-    together = grow(np.arange(40), 32, 0.6)
-    alone = grow(np.array([7]), 32, 0.6)
-    shuffled = grow(np.arange(40)[::-1], 32, 0.6)
-    for name in ("height", "absorption", "label", "expansion", "embryo", "zona", "cavity", "icm"):
+@pytest.mark.parametrize("diagnosis", ["cavity", "grain"])
+def test_an_embryo_depends_on_its_seed_alone(diagnosis):
+    together = grow(np.arange(40), 32, 0.6, diagnosis)
+    alone = grow(np.array([7]), 32, 0.6, diagnosis)
+    shuffled = grow(np.arange(40)[::-1], 32, 0.6, diagnosis)
+    for name in ("height", "absorption", "label", "ambiguous", "expansion", *MASKS):
         whole = getattr(together, name)
         np.testing.assert_array_equal(whole[7], getattr(alone, name)[0], err_msg=name)
         np.testing.assert_array_equal(whole, getattr(shuffled, name)[::-1], err_msg=name)
@@ -98,6 +114,84 @@ def test_classes_overlap_on_the_cavity_only_where_meant_to():
     assert abs(both[0].mean() - both[1].mean()) < 0.05
 
 
+@pytest.mark.parametrize("diagnosis", ["cavity", "grain"])
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.9])
-def test_positive_share_is_kept(share):
-    assert abs(grow(np.arange(2000), 8, share).label.mean() - share) < 0.04
+def test_positive_share_is_kept(share, diagnosis):
+    assert abs(grow(np.arange(2000), 8, share, diagnosis).label.mean() - share) < 0.04
+
+
+# --- grain ---------------------------------------------------------------------------------
+
+
+def test_without_grain_nothing_has_changed(embryos):
+    """The cavity's phantoms, of which every kept result was made: pinned before there was grain."""
+    drawn = embryos.label.tobytes() + embryos.ambiguous.tobytes()
+    kept = "d65f5565dff23819"
+    assert hashlib.sha256(drawn).hexdigest().startswith(kept)
+    # Maps round differently on other processors, hence sums and no hash.
+    assert embryos.cavity.sum() == pytest.approx(69674, abs=20)
+    assert embryos.icm.sum() == pytest.approx(13139, abs=20)
+    assert embryos.zona.sum() == pytest.approx(91758, abs=20)
+    assert embryos.height.std() == pytest.approx(0.076883, rel=1e-4)
+    assert embryos.absorption.std() == pytest.approx(0.244840, rel=1e-4)
+    assert np.diff(embryos.height).std() == pytest.approx(0.020303, rel=1e-4)
+
+
+def test_grain_leaves_the_geometry_of_the_seed(embryos, grained):
+    for name in ("cavity_size", "expansion", *MASKS):
+        np.testing.assert_array_equal(getattr(embryos, name), getattr(grained, name), err_msg=name)
+    outside = _radius(48) > 1.06
+    assert np.abs(grained.height[:, outside]).max() == 0
+    assert np.isfinite(grained.height).all()
+    assert (embryos.height != grained.height).any(axis=(1, 2)).all()
+
+
+def test_geometry_and_brightness_do_not_tell_the_grain():
+    many = grow(np.arange(3000), 8, 0.6, "grain")
+    fewer = grow(np.arange(1500), 32, 0.6, "grain")
+    body = fewer.embryo
+    means = [
+        np.where(body, part, 0).sum((1, 2)) / body.sum((1, 2))
+        for part in (fewer.height, fewer.absorption)
+    ]
+    areas = [getattr(fewer, name).mean((1, 2)) for name in MASKS]
+    for told, by in (
+        (many, [many.cavity_size, many.expansion, grow(np.arange(3000), 8, 0.6).label]),
+        (fewer, [fewer.cavity_size, fewer.expansion, *areas, *means]),
+    ):
+        model = make_pipeline(StandardScaler(), LogisticRegression())
+        scores = cross_val_predict(
+            model, np.stack(by, axis=1), told.label, cv=5, method="decision_function"
+        )
+        assert abs(roc_auc_score(told.label, scores) - 0.5) < 0.06
+
+
+def test_grain_overlaps_where_meant_to():
+    many = grow(np.arange(3000), 8, 0.6, "grain")
+    assert abs(many.ambiguous.mean() - AMBIGUOUS_GRAIN) < 0.01
+    assert abs(many.label[many.ambiguous].mean() - 0.6) < 0.2
+
+
+def _fineness(maps, masks, low, high):
+    """Energy of each map's finer band over that of its coarser one, inside its mask."""
+    scores = []
+    for height, mask in zip(maps, masks, strict=True):
+        fine = height - ndimage.gaussian_filter(height, low)
+        coarse = ndimage.gaussian_filter(height, low) - ndimage.gaussian_filter(height, high)
+        inside = ndimage.binary_erosion(mask, iterations=3)
+        scores.append(np.log(fine[inside].std() / coarse[inside].std()))
+    return np.array(scores)
+
+
+def test_two_bands_of_the_inner_cell_mass_tell_the_grain():
+    seeds = np.arange(400)
+    thick = grow(seeds, 8, 0.6).cavity_size > 0.6
+    seen = grow(seeds[thick], 128, 0.6, "grain")
+    clear = (seen.icm.sum((1, 2)) > 200) & ~seen.ambiguous
+    assert clear.sum() > 100
+    label = seen.label[clear]
+    scores = _fineness(seen.height[clear], seen.icm[clear], 1.5, 4)
+    assert roc_auc_score(label, scores) > 0.9
+    same = grow(seeds[thick], 128, 0.6)
+    scores = _fineness(same.height[clear], same.icm[clear], 1.5, 4)
+    assert abs(roc_auc_score(label, scores) - 0.5) < 0.15

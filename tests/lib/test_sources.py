@@ -404,6 +404,7 @@ def test_phantom_fingerprint_and_seeds(phantoms):
         {"seed": 1},
         {"phantom_width": 52},
         {"positive_share": 0.5},
+        {"phantom_label": "grain"},
         {"target_count": 21},
     ):
         assert _open("", **{**SMALL, **change}).fingerprint() != phantoms.fingerprint()
@@ -412,6 +413,20 @@ def test_phantom_fingerprint_and_seeds(phantoms):
         other.read(phantoms.table()["id"].iloc[0])
     with pytest.raises(InputError, match="ED7"):
         _open("", **SMALL, source_domain="ED7")
+
+
+def test_the_label_of_phantoms_may_be_their_grain(phantoms):
+    grained = _open("", **SMALL, phantom_label="grain")
+    own, other = phantoms.table(), grained.table()
+    assert (own["label"] != other["label"]).any()
+    assert not set(own["sha256"]) & set(other["sha256"])
+    id = own["id"].iloc[0]
+    assert (phantoms.read(id) != grained.read(id)).any()
+    masks = [source.structures().read(id) for source in (phantoms, grained)]
+    np.testing.assert_array_equal(*masks)
+    assert grained._params.label_names == {0: "coarse grain", 1: "fine grain"}
+    with pytest.raises(InputError, match="phantom_label=grain"):
+        _open("", data_kind="folders", data_dir="x", phantom_label="grain")
 
 
 def test_cache_keeps_what_was_used_last_within_its_budget():
