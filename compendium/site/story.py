@@ -31,6 +31,7 @@ ARMS = {
     "cyclegan": "translated by a CycleGAN trained without a texture loss",
     "cyclegan_texture": "translated by a CycleGAN trained with it: the method of the study",
     "cyclegan_joint": "as that, by one translator for both target domains",
+    "simulated": "translated by a network that learnt from random microscopes and saw no target",
     "oracle": "the same object photographed by the source device: the truth, and the limit",
 }
 

@@ -40,6 +40,7 @@ ARM_COLOURS = {
     "cyclegan": "#CC79A7",
     "cyclegan_texture": "#882255",
     "cyclegan_joint": "#009E73",
+    "simulated": "#0072B2",
     "too_strong": "#DDCC77",
     "oracle": "#332288",
 }

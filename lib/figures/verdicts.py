@@ -62,8 +62,7 @@ def _interval(row: pd.Series, sign: str = "+") -> str:
 
 
 def control_verdict(found: pd.DataFrame, comparison: pd.DataFrame, arm: str) -> str:
-    """Markdown: which controls do as well as ``arm``, whether a threshold alone would, and what
-    the texture loss does to each metric.
+    """Markdown: which controls do as well as ``arm``, and whether a threshold alone would.
 
     Parameters
     ----------
@@ -91,7 +90,6 @@ def control_verdict(found: pd.DataFrame, comparison: pd.DataFrame, arm: str) -> 
                 f"{arm_name(least['arm'])} (difference {_interval(least)})."
             )
     lines.append(_threshold_verdict(comparison, arm))
-    lines += _texture_verdict(found, arm)
     return "\n".join(lines)
 
 
@@ -112,13 +110,14 @@ def _threshold_verdict(comparison: pd.DataFrame, arm: str) -> str:
     )
 
 
-def _texture_verdict(found: pd.DataFrame, arm: str) -> list[str]:
+def texture_verdict(found: pd.DataFrame) -> str:
+    """Markdown: what the texture loss does to each metric of a CycleGAN.
+
+    ``found``: output of ``differences`` for the CycleGAN with it, one without it among the others.
+    """
     lines = []
     for metric, label in _METRICS.items():
-        rows = found[(found["arm"] == "cyclegan") & (found["metric"] == metric)]
-        if arm == "cyclegan" or rows.empty:
-            continue
-        row = rows.iloc[0]
+        row = found[(found["arm"] == "cyclegan") & (found["metric"] == metric)].iloc[0]
         if row["low"] > 0:
             words = "The texture loss helps"
         elif row["high"] < 0:
@@ -127,7 +126,7 @@ def _texture_verdict(found: pd.DataFrame, arm: str) -> list[str]:
             words = "**No effect of the texture loss can be told from chance here**"
         told = f"{label} against the same translator without it {_interval(row)}"
         lines.append(f"- {words}: {told}.")
-    return lines
+    return "\n".join(lines)
 
 
 def seeds_verdict(found: pd.DataFrame) -> str:
