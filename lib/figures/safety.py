@@ -86,8 +86,8 @@ def structure_dots(kept: pd.DataFrame, note: str) -> Drawn:
     arms = list(dict.fromkeys(kept["arm"]))
     structures = list(dict.fromkeys(kept["structure"]))
     detail = (
-        "read by a network trained on the source; bars: 95 % intervals; band: the same of the "
-        "oracle, the network's own error"
+        "read by a network trained on the source; bars: 95 % intervals; band: that of the oracle, "
+        "the network's own error"
     )
     height = 0.26 * len(arms) * len(structures) + 0.6 + 0.5 * len(structures)
     sheet = titled_sheet(6.9, height, "Structures that carry the diagnosis", note, detail)
@@ -122,17 +122,21 @@ def fidelity_dots(summary: pd.DataFrame, note: str) -> Drawn:
     metrics = [name for name in _FIDELITY if name in set(summary["metric"])]
     shown = summary[summary["metric"].isin(metrics)]
     arms = list(dict.fromkeys(shown["arm"]))
-    detail = f"n = {shown['n'].max()} images; inside the embryo only; bars: 95 % intervals"
+    detail = (
+        "images against their truth, inside the embryo only; bars: 95 % intervals; band: the judge "
+        "of the cavity's own error"
+    )
     sheet = titled_sheet(6.9, 0.26 * len(arms) + 0.8, "How true to the embryo?", note, detail)
     panels = sheet.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         own = shown[shown["metric"] == metric]
         _arm_dots(axes, own, arms)
-        axes.set_title(_FIDELITY[metric][0], loc="left", size=8)
+        axes.set_title(f"{_FIDELITY[metric][0]}, n = {own['n'].max()}", loc="left", size=8)
         axes.set_xlabel(_FIDELITY[metric][1])
         if metric.endswith("shift"):
             _own_error(axes, own)
-        axes.set_xlim(left=0)
+        least, most = axes.get_xlim()
+        axes.set_xlim(left=min(least, -0.04 * most))  # with room for the dot of the truth at 0
     return sheet, shown.copy()
 
 

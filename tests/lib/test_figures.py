@@ -111,6 +111,15 @@ def structures():
     return pd.DataFrame(rows)
 
 
+def fidelity_summary():
+    rows = [
+        dict(arm=arm, metric=metric, value=0.5, low=0.4, high=0.6, n=20, seeds=1, own=0.5)
+        for arm in ARMS
+        for metric in ("inside_ssim", "inside_error", "cavity_shift", "cavity_dice")
+    ]
+    return pd.DataFrame(rows)
+
+
 def by_seed():
     rows = [
         dict(arm=arm, seed=seed, auc=0.8 + 0.01 * seed, balanced_accuracy=0.7)
@@ -192,6 +201,7 @@ DRAWINGS = {
     "translation_schematic": lambda: figures.translation_schematic(),
     "flip_dots": lambda: figures.flip_dots(flips(), NOTE),
     "structure_dots": lambda: figures.structure_dots(structures(), NOTE),
+    "fidelity_dots": lambda: figures.fidelity_dots(fidelity_summary(), NOTE),
     "hidden_information_dots": lambda: figures.hidden_information_dots(
         pd.DataFrame([
             dict(arm=arm, disturbance=name, value=5.0, low=4.0, high=6.0, n=9)
