@@ -22,7 +22,7 @@ class EmbryoParameters(TranslationParameters):
 
     training_seeds: int = Field(1, ge=1, le=100)  # notebook 04 trains all arms from this many
     texture_strong_weight: float = Field(30.0, gt=0.0)  # times the weight, in an ablation
-    ablations: bool = True  # notebook 03: two translators that are known to fail
+    ablation_study: bool = True  # notebook 03: two translators that are known to fail
     loss_study: bool = False  # notebook 03: every texture loss and weight rule, from every seed
     prior_stress: bool = False  # translators for other shares of positives, in notebook 04
     # Share of positives where it is to be decided, for PPV and NPV; None: that of the hold-out.
