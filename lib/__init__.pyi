@@ -18,6 +18,7 @@ from .evaluation import (
     loss_comparison,
     repeats,
     safety,
+    severity,
     shift,
     statistics,
 )

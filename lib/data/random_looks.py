@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -56,7 +55,7 @@ def random_looks(params: ImageParameters, count: int, looks: int, seed: int) -> 
 def _block(seeds: np.ndarray, params: ImageParameters, looks: int) -> tuple[np.ndarray, np.ndarray]:
     """Crops of one block of phantoms, (n, 1 and looks, S, S); they follow from the first seed."""
     rng = np.random.default_rng([int(seeds[0]), looks])
-    embryos = grow(seeds, params.phantom_width, params.positive_share)
+    embryos = grow(seeds, params.phantom_width, params.positive_share, params.phantom_label)
     good = photograph(embryos, seeds, params.source_domain, params.phantom_width)
     # One crop for all looks of an embryo, so that any two of them are a pair.
     moves = rng.uniform(-JITTER, JITTER, (_TOGETHER, 3))[: len(seeds)]
@@ -65,11 +64,16 @@ def _block(seeds: np.ndarray, params: ImageParameters, looks: int) -> tuple[np.n
         # A photograph's noise belongs to the photograph, so each look has seeds of its own.
         own = seeds + look * _MOST
         taken = photograph(embryos, own, _STREAM, params.phantom_width, random_machine(rng))
-        others.append(_crops(taken, moves, params))
-    return _crops(good, moves, params)[:, None], np.stack(others, axis=1)
+        others.append(crops(taken, moves, params))
+    return crops(good, moves, params)[:, None], np.stack(others, axis=1)
 
 
-def _crops(taken: Photographs, moves: Sequence, params: ImageParameters) -> np.ndarray:
+def crops(taken: Photographs, moves: np.ndarray, params: ImageParameters) -> np.ndarray:
+    """Grey crops, uint8 (N, S, S), of photographs, framed by their truth.
+
+    ``moves`` (N, 3): how far each crop lies right of and below the embryo, and how much wider it
+    is, in embryo radii.
+    """
     cut = []
     for image, x, y, radius, (right, down, wider) in zip(
         taken.images, taken.x, taken.y, taken.radius, moves, strict=True

@@ -43,3 +43,27 @@ def identification_dots(table: pd.DataFrame, note: str, title: str) -> Drawn:
     axes.set_yticks(range(len(losses)), [loss.replace("_", " ") for loss in losses])
     axes.set_ylim(len(losses) - 0.5, -0.5)
     return sheet, table.copy()
+
+
+def identification_words(table: pd.DataFrame) -> str:
+    """What ``lib.evaluation.identification.identification`` says of every loss, in a sentence."""
+    rows = table.pivot(index="loss", columns="measure", values=["value", "low", "high"])
+    count = int(table["n"].max())
+    known = rows[rows["low", "first"] > 0.5].sort_values(("value", "ratio"))
+    blind = rows[rows["low", "first"] <= 1 / count].sort_values(("value", "ratio"))
+    between = rows.drop(index=[*known.index, *blind.index]).sort_values(("value", "ratio"))
+
+    def named(part: pd.DataFrame) -> str:
+        return ", ".join(
+            f"{name.replace('_', ' ')} ({value:.0%})"
+            for name, value in part["value", "first"].items()
+        )
+
+    sentences = [
+        (known, "Find most of {count} objects again, the surest first: {names}."),
+        (between, "Find some: {names}."),
+        (blind, "Are no better than chance, and cannot keep an object: {names}."),
+    ]
+    return " ".join(
+        text.format(count=count, names=named(part)) for part, text in sentences if len(part)
+    )

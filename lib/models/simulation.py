@@ -150,7 +150,14 @@ def training_looks(dataset: Dataset) -> Looks:
     if params.data_kind != "phantom":
         home = dataset.stack(dataset.rows(params.source_domain, "train"))
         return Looks(home, taken_again(home, machines, params.seed))
-    names = {"source_domain", "image_size", "phantom_width", "field_of_view", "positive_share"}
+    names = {
+        "source_domain",
+        "image_size",
+        "phantom_width",
+        "field_of_view",
+        "positive_share",
+        "phantom_label",
+    }
     ingredients = dict(
         params.model_dump(include=names), count=count, machines=machines, seed=params.seed
     )

@@ -1,0 +1,122 @@
+"""Phones from mild to harsh: what they are, and what is said of a translation on them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from engine.errors import InputError
+from lib import figures
+from lib.data.phones import phone_series
+from lib.evaluation import severity
+from lib.evaluation.relevance import BETTER, SAME, UNDECIDED, WORSE
+from lib.models.calibration import Calibration
+from lib.models.classifier import FoldEnsemble
+from lib.phantom.embryo import grow
+from lib.phantom.optics import phone, photograph
+
+
+def test_severity_1_is_the_phone_of_all_other_figures():
+    seeds = np.arange(3)
+    embryos = grow(seeds, 64, 0.5)
+    usual = photograph(embryos, seeds, "ED1", 64)
+    graded = photograph(embryos, seeds, "ED1", 64, phone(1.0))
+    assert (usual.images == graded.images).all()
+
+
+def test_likeness_to_the_mildest_falls_with_severity():
+    seeds = np.arange(8)
+    embryos = grow(seeds, 128, 0.6)
+    grades = (0.0, 0.5, 1.0, 1.5)
+    taken = [photograph(embryos, seeds, "ED1", 128, phone(s)).images.mean(3) for s in grades]
+    good = photograph(embryos, seeds, "ED1", 128, phone(0.0)).images.mean(3)
+    likeness = [np.corrcoef(good.ravel(), images.ravel())[0, 1] for images in taken]
+    assert all(np.diff(likeness) < 0)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 2.1])
+def test_a_severity_beyond_the_range_is_named(wrong):
+    with pytest.raises(InputError, match=f"severity {wrong}.*choose"):
+        phone(wrong)
+
+
+def test_the_series_is_registered_with_its_truth(dataset):
+    rows = dataset.rows("ED1", "holdout").head(5)
+    series = phone_series(dataset.params, rows["id"].tolist(), (0.0, 1.0))
+    assert list(series.looks) == [0.0, 1.0]
+    size = dataset.params.image_size
+    assert series.truth.shape == series.inside.shape == (5, 1, size, size)
+    # The embryo fills the same disc in all: half side 1.15 radii.
+    share = series.inside.float().mean((1, 2, 3))
+    assert torch.allclose(share, torch.tensor(np.pi / 4 / 1.15**2).float(), atol=0.06)
+    own = dataset.stack(rows)
+    nearest = torch.cdist(series.looks[1.0].flatten(1).float(), own.flatten(1).float()).argmin(1)
+    assert (nearest == torch.arange(5)).float().mean() > 0.8  # framed by truth and by the finder
+
+
+class Bright(nn.Module):
+    """A classifier of brightness."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(4.0))
+
+    def forward(self, images):
+        return self.weight * images.mean((1, 2, 3))[:, None]
+
+
+class Darker(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images):
+        return images * 0 - 1
+
+
+def test_every_arm_is_judged_at_every_severity(dataset, monkeypatch):
+    monkeypatch.setattr(severity, "SEVERITIES", (0.0, 1.0))
+    monkeypatch.setattr(severity, "RESAMPLES", 50)
+    rows = dataset.rows("ED1", "holdout")
+    judge = FoldEnsemble([Bright().eval()], [Calibration(1.0, 0.0, 0.5, 0.5, 1.0)], blur=0.0)
+    series, alike = severity.judge_series(dataset, rows, judge, {"blank": Darker()})
+    assert len(series) == 2 * 3 * len(rows)
+    blank = alike[alike["arm"] == "blank"]["value"]
+    assert (blank < alike[alike["arm"] == "grey"]["value"].min()).all()
+    table, gains = severity.by_severity(series, 0.5)
+    assert set(table["arm"]) == {"grey", "histogram", "blank"}
+    assert set(gains["arm"]) == {"histogram", "blank"}
+    auc = table[table["metric"] == "auc"].set_index(["severity", "arm"])["value"]
+    assert auc[0.0, "blank"] == pytest.approx(0.5)  # one grey for all tells nothing
+    for row in gains[(gains["metric"] == "auc") & (gains["arm"] == "blank")].itertuples():
+        assert row.difference == pytest.approx(0.5 - row.untouched)
+
+
+GAINS = pd.DataFrame(
+    [
+        dict(severity=0.0, untouched=0.97, difference=-0.05, low=-0.07, high=-0.03, verdict=WORSE),
+        dict(severity=0.5, untouched=0.95, difference=0.0, low=-0.01, high=0.01, verdict=SAME),
+        dict(severity=0.75, untouched=0.9, difference=0.03, low=0.0, high=0.06, verdict=UNDECIDED),
+        dict(severity=1.0, untouched=0.6, difference=0.36, low=0.3, high=0.4, verdict=BETTER),
+    ]
+).assign(arm="simulated", metric="auc", n=100)
+
+
+def test_words_name_where_it_helps_and_where_it_harms():
+    words = figures.severity_words(GAINS, "simulated", 0.957)
+    assert "better than the untouched image at severity (untouched AUC): 1 (0.600)" in words
+    assert "**is read worse** at severity (untouched AUC): 0 (0.970)" in words
+    assert "makes no difference that matters at severity (untouched AUC): 0.5 (0.950)" in words
+    assert "nearest is severity 0.5 with 0.950" in words
+    assert "+0.000 [-0.010, +0.010]: the same" in words
+    assert "published" not in figures.severity_words(GAINS, "simulated", None)
+
+
+def test_the_published_number_is_that_of_untouched_images():
+    table = pd.DataFrame(
+        dict(published_as=["ED1 translated", "ED1 as luma, not translated"], auc=[0.9, 0.95])
+    )
+    assert figures.published_untouched(table) == 0.95
+    assert figures.published_untouched(table.head(1)) is None
+    assert figures.published_untouched(pd.DataFrame()) is None
