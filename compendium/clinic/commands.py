@@ -49,7 +49,7 @@ def add_translate(commands: argparse._SubParsersAction) -> None:
         "translate",
         help="translate a folder of own images",
         epilog="example: compendium translate --weights results/quick/NOTEBOOK/models/"
-        "cyclegan_texture.safetensors --images phone --out translated",
+        "simulated.safetensors --images phone --out translated",
     )
     parser.add_argument("--weights", required=True, help="from results/PROFILE/NOTEBOOK/models")
     parser.add_argument("--images", required=True, help="folder, read with all below it")
@@ -80,7 +80,7 @@ def add_export(commands: argparse._SubParsersAction) -> None:
         "export",
         help="write a trained translator as ONNX, or as a package of the BioImage Model Zoo",
         epilog="example: compendium export results/quick/NOTEBOOK/models/"
-        "cyclegan_texture.safetensors --to bioimage --out translator.zip",
+        "simulated.safetensors --to bioimage --out translator.zip",
     )
     parser.add_argument("weights", help="from results/PROFILE/NOTEBOOK/models")
     parser.add_argument("--to", required=True, help="onnx or bioimage")
