@@ -70,7 +70,7 @@ def interval_text(metric: Mapping[str, float]) -> str:
 
 
 _COMPARISONS = {
-    "seed_differences": "Arms, against the CycleGAN with the texture loss:",
+    "seed_differences": "Arms:",
     "study_differences": "Texture losses and weight rules, against none; what the translator gains "
     "by seeing the evaluated images:",
 }
