@@ -91,11 +91,12 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
         "bench",
         help="measure the engine beside a plain training",
         epilog="example: compendium bench --only speed; five minutes each for speed and growth "
-        "on a CPU; precision and quality take most of an hour and need a finished run of quick.",
+        "on a CPU; precision, quality and fidelity take an hour and need a finished run of quick.",
     )
     parser.add_argument("--out", default="results/bench.json", help="file to write")
     parser.add_argument(
-        "--only", nargs="+", choices=("speed", "growth", "precision", "quality"), default=[],
+        "--only", nargs="+", default=[],
+        choices=("speed", "growth", "precision", "quality", "fidelity"),
         help="sections to measure (default: all)",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=2, help="of a process (default: 2)")

@@ -1,10 +1,10 @@
-"""Figures of the bench: how cost grows, and how soon a translator is good."""
+"""Figures of the bench: how cost grows, and how soon a translator is good and true."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from lib.figures.style import NEUTRAL, Drawn, arm_colour, styled, titled_sheet
+from lib.figures.style import NEUTRAL, Drawn, arm_colour, arm_name, styled, titled_sheet
 
 _GROWTH = {"stack": ("#0072B2", "o", "decode into a stack"),
            "translation": ("#D55E00", "s", "translate a folder")}  # fmt: skip
@@ -67,4 +67,28 @@ def quality_plot(curves: pd.DataFrame, levels: pd.DataFrame, note: str, n: int) 
     axes.set(xscale="log", xlabel="minutes of training", ylabel="AUC")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(loc="lower right")
+    return sheet, curves
+
+
+@styled
+def fidelity_plot(curves: pd.DataFrame, note: str, n: int) -> Drawn:
+    """AUC and SSIM inside the embryo against minutes, a line a training.
+
+    Parameters
+    ----------
+    curves
+        Columns arm, seed, minutes, auc, inside_ssim.
+    """
+    detail = f"n = {n} images; a line a training; minutes include the drawing of phantoms"
+    sheet = titled_sheet(6.9, 2.6, "As good and as true as a CycleGAN, when?", note, detail)
+    panels = sheet.subplots(1, 2)
+    names = {"auc": "AUC", "inside_ssim": "SSIM to the truth, inside the embryo"}
+    for axes, (measure, name) in zip(panels, names.items(), strict=True):
+        for arm, rows in curves.groupby("arm", sort=False):
+            for number, (_, own) in enumerate(rows.groupby("seed")):
+                axes.plot(own["minutes"], own[measure], color=arm_colour(arm), lw=1.2,
+                          label=arm_name(arm) if number == 0 else None)  # fmt: skip
+        axes.set(xlabel="minutes", ylabel=name)
+        axes.set_xlim(left=0)
+    panels[0].legend(loc="lower right")
     return sheet, curves

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from compendium.bench.fidelity import measure_fidelity
 from compendium.bench.growth import measure_growth
 from compendium.bench.precision import measure_precision
 from compendium.bench.quality import measure_quality
@@ -22,6 +23,7 @@ SECTIONS = {
     "growth": measure_growth,
     "precision": measure_precision,
     "quality": measure_quality,
+    "fidelity": measure_fidelity,
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from functools import partial
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from compendium.bench import growth, quality, record, speed, steps
+from compendium.bench import fidelity, growth, quality, record, speed, steps
 from engine.errors import InputError
 from engine.parameters import load_params
 from engine.paths import ROOT
@@ -115,3 +116,34 @@ def test_both_recipes_are_watched_while_they_train():
     assert ours["step"].tolist() == list(range(2, 57, 2))
     published = quality._Published(params, target, source, 0)
     assert published.curve(look, 60)["step"].tolist() == list(range(4, 61, 4))
+
+
+def curve_of(arm, minutes, auc, ssim):
+    return pd.DataFrame(dict(arm=arm, seed=3, minutes=minutes, auc=auc, inside_ssim=ssim))
+
+
+def test_fidelity_is_reached_when_both_measures_are_and_stay():
+    cyclegan = curve_of("cyclegan_texture", [1.0, 2.0, 3.0], [0.95, 0.9, 0.9], [0.5, 0.3, 0.4])
+    simulated = curve_of(
+        "simulated", [0.5, 1.0, 1.5, 2.0], [0.95, 0.95, 0.8, 0.95], [0.3, 0.6, 0.6, 0.6]
+    )
+    old, new = fidelity.compared(cyclegan, simulated, drawing=18.0)
+    assert (old["reached"], old["share"], old["drawing"]) == (3.0, 1.0, 0.0)
+    assert (new["reached"], new["drawing"], new["trained"]) == (2.0, 0.3, 2.0)
+    assert new["share"] == pytest.approx(2 / 3)
+    never = fidelity.compared(cyclegan, simulated.assign(auc=0.1), drawing=0.0)[1]
+    assert np.isnan(never["reached"])
+    assert np.isnan(never["share"])
+
+
+def test_the_clock_counts_training_and_not_looking():
+    def look(network):
+        time.sleep(0.2)
+        return dict(auc=float(network), inside_ssim=0.0)
+
+    clock = fidelity._Clock(look, 2, lambda parts: parts["averaged"])
+    for step in range(1, 6):
+        clock.keep(step, dict(averaged=step), [])
+    assert [row["step"] for row in clock.rows] == [2, 4]
+    assert [row["auc"] for row in clock.rows] == [2.0, 4.0]
+    assert clock.rows[-1]["seconds"] < 0.2
