@@ -12,6 +12,7 @@ from engine.keys import file_digest
 from engine.results import Finished
 from lib.figures.style import METRIC_NAMES, arm_name
 from lib.models.bundle import Bundle, load_bundle
+from lib.models.fitting import SIMULATED
 from lib.models.parameters import TranslationParameters
 
 # Parameters that say how a translator was trained.
@@ -20,6 +21,9 @@ _TRAINING = (
     "adversarial_", "cycle_", "identity_", "precision", "seed",
 )  # fmt: skip
 _TEXTURE = ("texture_loss", "texture_rule", "texture_weight")
+_IN_SIMULATION = (
+    "base_", "blocks", "padding", "upsampling", "rate_decay", "simulated_", "precision", "seed",
+)  # fmt: skip
 WARNINGS = {
     "synthetic": "**Trained and judged on synthetic images.** Synthetic phantoms: nothing below "
     "says how it does on real embryos.",
@@ -88,10 +92,11 @@ def _purpose(bundle: Bundle) -> str:
         else "whole"
     )
     numbers = sum(weights.numel() for weights in bundle.generator.parameters())
+    trained = "generator trained in simulation" if bundle.arm == SIMULATED else "CycleGAN generator"
     return (
         f"Takes a grey image of {bundle.domain}, {view}, {p.image_size} x {p.image_size} pixels, "
         f"and gives it the look of {p.source_domain}, so that a classifier trained on "
-        f"{p.source_domain} can read it. A CycleGAN generator of {numbers:,} weights; with it lie "
+        f"{p.source_domain} can read it. A {trained} of {numbers:,} weights; with it lie "
         f"that classifier ({p.classifier}, {len(bundle.gate.classifier.networks)} folds) and a "
         "gate that says which images are strange to it."
     )
@@ -99,6 +104,15 @@ def _purpose(bundle: Bundle) -> str:
 
 def _seen(bundle: Bundle, split: pd.DataFrame) -> str:
     p = bundle.params
+    if bundle.arm == SIMULATED:
+        what = f"the {p.source_domain} training images of the run"
+        if p.data_kind == "phantom":
+            what = f"{p.simulated_phantoms} phantoms that occur in no run"
+        return (
+            f"No image of {bundle.domain}. It learnt from {what}, each as {p.simulated_looks} "
+            f"microscopes drawn at random take it and as {p.source_domain} does. All images of the "
+            "run: its `data_card.md`."
+        )
     rows = []
     for domain, parts in (
         (bundle.domain, ["train", "holdout"] if p.transductive else ["train"]),
@@ -122,9 +136,10 @@ def _seen(bundle: Bundle, split: pd.DataFrame) -> str:
 
 def _training(bundle: Bundle, judged: Finished, textured: bool) -> str:
     p, record = bundle.params, judged.record()
-    prefixes = _TRAINING + _TEXTURE * textured
+    simulated = bundle.arm == SIMULATED
+    prefixes = _IN_SIMULATION if simulated else _TRAINING + _TEXTURE * textured
     settings = {name: value for name, value in p.model_dump().items() if name.startswith(prefixes)}
-    if not textured:
+    if not textured and not simulated:
         settings["texture_loss"] = "none"
     settings |= {"profile": p.profile, "commit": record["commit"] or "unknown"}
     settings |= {"lock file": record["lock"], "device": record["device"]}

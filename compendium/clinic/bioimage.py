@@ -25,6 +25,7 @@ from lib.data.images import fit, to_grey
 from lib.data.phantoms import BLOCK, RUNS
 from lib.figures.style import arm_name
 from lib.models.bundle import Bundle
+from lib.models.fitting import SIMULATED
 from lib.models.parameters import TranslationParameters
 from lib.phantom.embryo import grow
 from lib.phantom.optics import DEVICES, photograph
@@ -33,6 +34,10 @@ SEED = RUNS * 3 * BLOCK  # an embryo that no run draws
 CYCLEGAN = dict(
     text="Zhu et al. 2017, Unpaired image-to-image translation using cycle-consistent adversarial "
     "networks", doi="10.1109/ICCV.2017.244",
+)  # fmt: skip
+RANDOMISATION = dict(
+    text="Tobin et al. 2017, Domain randomization for transferring deep neural networks from "
+    "simulation to the real world", doi="10.1109/IROS.2017.8202133",
 )  # fmt: skip
 # Edges, and with instance normalisation every pixel, depend on the whole image.
 NO_TILES = "Give it one whole image at a time, never tiles: it normalises by the whole image."
@@ -81,6 +86,7 @@ def write_package(model: onnx.ModelProto, bundle: Bundle, weights: Path) -> byte
 def description(bundle: Bundle) -> dict[str, Any]:
     """What ``rdf.yaml`` says, as its format 0.5 wants it."""
     p, kind = bundle.params, kind_of_images(bundle.params, bundle.domain)
+    simulated = bundle.arm == SIMULATED
     project = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     title = title_of(bundle)
     described = dict(
@@ -89,7 +95,9 @@ def description(bundle: Bundle) -> dict[str, Any]:
         description=f"Gives a grey image of {bundle.domain} the look of {p.source_domain}; trained "
         f"on {kind} images. Research and teaching only, not a medical device. {NO_TILES}",
         authors=[dict(name=author["name"]) for author in project["authors"]],
-        cite=[CYCLEGAN], tags=["cyclegan", "domain-adaptation", "image-to-image", "2d", kind],
+        cite=[RANDOMISATION if simulated else CYCLEGAN],
+        tags=[*([] if simulated else ["cyclegan"]), "domain-adaptation", "image-to-image", "2d",
+              kind],
         documentation=dict(source="README.md"), covers=[dict(source="cover.png")],
         inputs=[_tensor(INPUT, "input", dict(min=p.image_size, step=MULTIPLE))],
         outputs=[_tensor(OUTPUT, "output", None)],

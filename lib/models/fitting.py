@@ -183,6 +183,9 @@ class TranslatorRecipe:
     positive_share: float | None = None
 
 
+SIMULATED = "simulated"  # the arm of it
+
+
 @dataclass(frozen=True)
 class SimulatedRecipe:
     """A translator that learns in simulation: it sees no target image and serves every device."""
