@@ -29,7 +29,7 @@ Look = Callable[[nn.Module], dict[str, float]]
 
 
 class _Clock(Checkpoints):
-    """Counts the time of training alone, and looks at the averaged generator now and then."""
+    """Counts the time of training alone, and looks at the generator now and then."""
 
     def __init__(self, look: Look, every: int, of: Callable[[Mapping], nn.Module]) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def measure_fidelity(folder: Path, threads: int, profile: str = "quick") -> pd.D
         looks = random_looks(params, params.simulated_phantoms, params.simulated_looks, seed)
         drawing = time.perf_counter() - begun
         clock = _Clock(
-            look, max(1, params.simulated_steps // LOOKS), lambda parts: parts["averaged"].to_source
+            look, max(1, params.simulated_steps // LOOKS), lambda parts: parts["network"].to_source
         )
         train_simulated(looks, true_loss, params, seed, clock)
         simulated = _curve(clock, "simulated", seed, drawing)

@@ -118,7 +118,7 @@ class TranslatorParameters(Parameters):
     texture_bound: float = Field(0.1, gt=0.0)  # constrained rule, in units of the loss
     simulated_phantoms: int = Field(1200, ge=8, le=1_000_000)  # that the simulated arm learns from
     simulated_looks: int = Field(4, ge=1, le=64)  # random machines that photograph each of them
-    simulated_steps: int = Field(1800, ge=1)
+    simulated_steps: int = Field(2400, ge=1)
     simulated_batch: int = Field(4, ge=1, le=1024)  # pairs
     simulated_rate: float = Field(1e-3, gt=0.0, lt=1.0)
     simulated_texture_loss: TextureName = "energy"  # between translation and truth

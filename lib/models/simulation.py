@@ -8,7 +8,6 @@ arXiv:1703.06907).
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 
 import numpy as np
@@ -27,7 +26,7 @@ from lib.models.cyclegan import Generator, draw_weights
 from lib.models.networks import build_texture_loss, weights_of
 from lib.models.parameters import TranslationParameters, TranslatorParameters, chosen_settings
 from lib.models.texture import OF_CLASSIFIER, TextureLoss, TextureWeight
-from lib.models.translation import linear_decay, polynomial_average
+from lib.models.translation import linear_decay
 
 
 class Simulated(nn.Module):
@@ -81,8 +80,8 @@ def train_simulated(
 
     Returns
     -------
-    The network in evaluation mode, its weights averaged over the steps; and the history: step,
-    truth (mean absolute error, images in [-1, 1]), texture, texture_weight, rate.
+    The network in evaluation mode; and the history: step, truth (mean absolute error, images in
+    [-1, 1]), texture, texture_weight, rate.
 
     Raises
     ------
@@ -95,8 +94,9 @@ def train_simulated(
     order = torch.Generator().manual_seed(seed)
     pairs = Pairs(looks, params.simulated_batch, order)
     network, steps = Simulated(params).to(**kind).train(), params.simulated_steps
-    weights, averaged = list(network.parameters()), copy.deepcopy(network)
-    optimiser = torch.optim.Adam(weights, params.simulated_rate, betas=(0.5, 0.999), fused=True)
+    optimiser = torch.optim.Adam(
+        network.parameters(), params.simulated_rate, betas=(0.5, 0.999), fused=True
+    )
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: linear_decay(step, steps, params.rate_decay_start)
     )
@@ -104,8 +104,7 @@ def train_simulated(
         params.simulated_texture_rule, params.simulated_texture_weight, steps,
         params.texture_final_weight, params.texture_bound,
     )  # fmt: skip
-    parts = dict(network=network, averaged=averaged, optimiser=optimiser, order=order, rate=rate,
-                 weight=weight)  # fmt: skip
+    parts = dict(network=network, optimiser=optimiser, order=order, rate=rate, weight=weight)
     if isinstance(texture, nn.Module):
         texture.to(**kind)
     checkpoints = checkpoints or Checkpoints()
@@ -123,7 +122,6 @@ def train_simulated(
         optimiser.zero_grad()
         (losses["truth"] + weight.value * losses["texture"]).backward()
         optimiser.step()
-        polynomial_average(list(averaged.parameters()), weights, step)
         values = {name: float(loss.detach()) for name, loss in losses.items()}
         if not (np.abs(list(values.values())) < LARGEST_LOSS).all():
             raise DivergedError(
@@ -136,7 +134,7 @@ def train_simulated(
         )  # fmt: skip
         rate.step()
         checkpoints.keep(step + 1, parts, history)
-    return averaged.eval(), pd.DataFrame(history)
+    return network.eval(), pd.DataFrame(history)
 
 
 def training_looks(dataset: Dataset) -> Looks:
