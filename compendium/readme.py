@@ -14,18 +14,23 @@ from compendium.architecture import rooms_table
 from compendium.architecture_picture import write_picture
 from compendium.bench.text import growth_text, speed_text
 from compendium.claims.consistency import Verdict
+from compendium.claims.published import adaptation
 from compendium.claims.report import markdown_table, summary
 from engine.parameters import load_params
 from engine.paths import ROOT
 from engine.results import Finished
+from lib.figures.severity import published_untouched, severity_words
 from lib.figures.style import arm_name
-from lib.figures.verdicts import control_verdict, seeds_verdict
+from lib.figures.verdicts import control_verdict, fidelity_verdict, seeds_verdict
+from lib.models.fitting import SIMULATED
 
 REFERENCE = ROOT / "results" / "reference"
 PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
 PAGES = (ROOT / "README.md", ROOT / "docs" / "own_devices.md", ARCHITECTURE)
 BLOCK = re.compile(
-    r"<!-- (results|seeds|claims|own_devices|bench|growth|rooms) -->\n.*?<!-- /\1 -->", re.DOTALL
+    r"<!-- (results|severity|fidelity|seeds|claims|own_devices|bench|growth|rooms) -->\n"
+    r".*?<!-- /\1 -->",
+    re.DOTALL,
 )
 
 
@@ -83,6 +88,20 @@ def seeds_text() -> str:
         for path in sorted((REFERENCE / "phantom_full").glob(f"*/tables/{name}.csv")):
             lines += [words, "", seeds_verdict(pd.read_csv(path)), ""]
     return "\n".join(lines)
+
+
+def severity_text() -> str:
+    """Markdown: from which shift on translation helps, by the kept run of several trainings."""
+    folder = REFERENCE / "phantom_full" / "04_evaluation" / "tables"
+    gains = pd.read_csv(folder / "severity_gains.csv")
+    target = load_params(ROOT / "params" / "phantom_full.yaml").target_domain
+    return severity_words(gains, SIMULATED, published_untouched(adaptation(target))) + "\n"
+
+
+def fidelity_text() -> str:
+    """Markdown: which translators are truer to the embryo, over all trainings."""
+    folder = REFERENCE / "phantom_full" / "04_evaluation" / "tables"
+    return fidelity_verdict(pd.read_csv(folder / "fidelity_differences.csv")) + "\n"
 
 
 def claims_table() -> str:
@@ -144,8 +163,9 @@ def _benches() -> list[Path]:
 def filled(text: str) -> str:
     """A text with its generated blocks replaced."""
     tables = dict(
-        results=results_table, seeds=seeds_text, claims=claims_table, own_devices=own_devices_text,
-        bench=bench_texts, growth=growth_of_one, rooms=rooms_table,
+        results=results_table, severity=severity_text, fidelity=fidelity_text, seeds=seeds_text,
+        claims=claims_table, own_devices=own_devices_text, bench=bench_texts, growth=growth_of_one,
+        rooms=rooms_table,
     )  # fmt: skip
     return BLOCK.sub(
         lambda found: f"<!-- {found[1]} -->\n{tables[found[1]]()}<!-- /{found[1]} -->", text
