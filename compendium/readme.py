@@ -91,10 +91,9 @@ def seeds_text() -> str:
 
 
 def severity_text() -> str:
-    """Markdown: from which shift on translation helps, by the kept run of several trainings."""
-    folder = REFERENCE / "phantom_full" / "04_evaluation" / "tables"
-    gains = pd.read_csv(folder / "severity_gains.csv")
-    target = load_params(ROOT / "params" / "phantom_full.yaml").target_domain
+    """Markdown: from which shift on translation helps, by the kept run of quick."""
+    gains = pd.read_csv(REFERENCE / "quick" / "04_evaluation" / "tables" / "severity_gains.csv")
+    target = load_params(ROOT / "params" / "quick.yaml").target_domain
     return severity_words(gains, SIMULATED, published_untouched(adaptation(target))) + "\n"
 
 

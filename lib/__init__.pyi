@@ -18,9 +18,9 @@ from .evaluation import (
     loss_comparison,
     repeats,
     safety,
-    severity,
     shift,
     statistics,
+    transfer,
 )
 from .evaluation.framing import framing_accuracy
 from .figures import verdicts

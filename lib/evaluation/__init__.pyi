@@ -6,7 +6,7 @@ from . import (
     loss_comparison,
     repeats,
     safety,
-    severity,
     shift,
     statistics,
+    transfer,
 )

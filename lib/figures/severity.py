@@ -18,7 +18,7 @@ def severity_curves(
     Parameters
     ----------
     table, differences
-        Output of ``lib.evaluation.severity.by_severity``.
+        Output of ``lib.evaluation.transfer.by_severity``.
     published
         AUC of untouched real images, drawn as a line.
 
@@ -61,7 +61,7 @@ def severity_words(differences: pd.DataFrame, arm: str, published: float | None)
     Parameters
     ----------
     differences
-        Second output of ``lib.evaluation.severity.by_severity``.
+        Second output of ``lib.evaluation.transfer.by_severity``.
     published
         AUC of untouched real images; the severity nearest to it is named. None: not known.
     """

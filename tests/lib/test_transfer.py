@@ -9,7 +9,7 @@ from torch import nn
 from engine.errors import InputError
 from lib import figures
 from lib.data.phones import phone_series
-from lib.evaluation import severity
+from lib.evaluation import transfer
 from lib.evaluation.relevance import BETTER, SAME, UNDECIDED, WORSE
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble
@@ -76,15 +76,15 @@ class Darker(nn.Module):
 
 
 def test_every_arm_is_judged_at_every_severity(dataset, monkeypatch):
-    monkeypatch.setattr(severity, "SEVERITIES", (0.0, 1.0))
-    monkeypatch.setattr(severity, "RESAMPLES", 50)
+    monkeypatch.setattr(transfer, "SEVERITIES", (0.0, 1.0))
+    monkeypatch.setattr(transfer, "RESAMPLES", 50)
     rows = dataset.rows("ED1", "holdout")
     judge = FoldEnsemble([Bright().eval()], [Calibration(1.0, 0.0, 0.5, 0.5, 1.0)], blur=0.0)
-    series, alike = severity.judge_series(dataset, rows, judge, {"blank": Darker()})
+    series, alike = transfer.judge_series(dataset, rows, judge, {"blank": Darker()})
     assert len(series) == 2 * 3 * len(rows)
     blank = alike[alike["arm"] == "blank"]["value"]
     assert (blank < alike[alike["arm"] == "grey"]["value"].min()).all()
-    table, gains = severity.by_severity(series, 0.5)
+    table, gains = transfer.by_severity(series, 0.5)
     assert set(table["arm"]) == {"grey", "histogram", "blank"}
     assert set(gains["arm"]) == {"histogram", "blank"}
     auc = table[table["metric"] == "auc"].set_index(["severity", "arm"])["value"]

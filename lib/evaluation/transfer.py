@@ -1,14 +1,19 @@
-"""From which shift on a translation helps: the same embryos by phones from mild to harsh."""
+"""What a translation is worth beyond its own phone and phantoms: other phones, real embryos."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 
 from engine.progress import progress
 from lib.data.dataset import Dataset
+from lib.data.images import decode
+from lib.data.parameters import ImageParameters
 from lib.data.phones import phone_series
+from lib.data.real_embryos import through_phone
 from lib.evaluation.arms import predict
 from lib.evaluation.controls import histogram_match
 from lib.evaluation.fidelity import likeness
@@ -89,3 +94,42 @@ def by_severity(predictions: pd.DataFrame, threshold: float) -> tuple[pd.DataFra
     order = ["severity", "arm", "metric", "value", "low", "high", "n"]
     table = pd.concat(values, ignore_index=True)[order]
     return table, with_verdicts(pd.DataFrame(differences))
+
+
+def real_embryos(
+    paths: Sequence[Path], params: ImageParameters, generators: Mapping[str, Generator]
+) -> tuple[pd.DataFrame, dict[str, Tensor]]:
+    """Real photographs of the good device, taken again by the simulated phone, and brought back.
+
+    Returns
+    -------
+    Columns arm (``grey``: not brought back), metric (inside_ssim, inside_error), value, low, high,
+    n (95 % BCa over images); and the images: ``grey``, the arms of ``generators``, ``truth``.
+    """
+    pairs = through_phone([decode(path) for path in paths], params)
+    looks = {"grey": pairs.look}
+    looks |= {arm: translate(generator, pairs.look) for arm, generator in generators.items()}
+    rows = []
+    for arm, stack in looks.items():
+        found = likeness(pairs.truth, stack, pairs.inside)
+        rows += [dict(arm=arm, metric=name, **mean_interval(found[name].to_numpy()))
+                 for name in found]  # fmt: skip
+    return pd.DataFrame(rows), looks | {"truth": pairs.truth}
+
+
+def real_words(table: pd.DataFrame) -> str:
+    """Markdown: which arms come nearer to real embryos than the untouched photograph does."""
+    ssim = table[table["metric"] == "inside_ssim"].set_index("arm")
+    untouched = ssim.loc["grey"]
+    lines = []
+    for arm, row in ssim.drop(index="grey").iterrows():
+        if row["low"] > untouched["high"]:
+            words = "nearer to the truth than the photograph it was given"
+        elif row["high"] < untouched["low"]:
+            words = "**further from the truth than the photograph it was given**"
+        else:
+            words = "not told apart from the photograph it was given"
+        told = f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+        own = f"{untouched['value']:.3f} [{untouched['low']:.3f}, {untouched['high']:.3f}]"
+        lines.append(f"- {arm.replace('_', ' ')}: {words} (SSIM {told}, untouched {own}).")
+    return "\n".join(lines)
