@@ -19,7 +19,7 @@ from engine.parameters import load_params
 from engine.paths import ROOT
 from engine.results import Finished
 from lib.figures.style import arm_name
-from lib.figures.verdicts import control_verdict, seeds_verdict
+from lib.figures.verdicts import control_verdict, difference_verdict
 
 REFERENCE = ROOT / "results" / "reference"
 PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
@@ -81,7 +81,7 @@ def seeds_text() -> str:
     lines = []
     for name, words in _COMPARISONS.items():
         for path in sorted((REFERENCE / "phantom_full").glob(f"*/tables/{name}.csv")):
-            lines += [words, "", seeds_verdict(pd.read_csv(path)), ""]
+            lines += [words, "", difference_verdict(pd.read_csv(path)), ""]
     return "\n".join(lines)
 
 

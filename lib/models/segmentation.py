@@ -92,6 +92,17 @@ def disturbed(images: Tensor) -> Tensor:
     return images + between(0, LARGEST_NOISE) * torch.randn(images.shape)
 
 
+def dice_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Mean of 1 - Dice over the structures that there are, of logits and masks (N, K, H, W).
+
+    Each image counts alike: summed over a batch, the small ones would weigh next to nothing.
+    """
+    chance = logits.sigmoid()
+    both, total = (chance * wanted).sum((2, 3)), (chance + wanted).sum((2, 3))
+    there = wanted.sum((2, 3)) > 0
+    return 1 - (2 * both / total)[there].sum() / there.sum().clamp_min(1)
+
+
 def train_segmenter(
     stack: Tensor, masks: Tensor, params: Parameters, seed: int, weights: Sequence[float],
     checkpoints: Checkpoints | None = None,
@@ -113,7 +124,6 @@ def train_segmenter(
     parts = dict(network=network, optimiser=optimiser, rate=rate)
     network, optimiser = fabric.setup(network, optimiser)
     heavy = torch.tensor(weights, device=fabric.device)[:, None, None]
-    dice = smp.losses.DiceLoss("multilabel")
     done, history = checkpoints.resume(parts)
     for epoch in progress(range(done, EPOCHS), label="segmenter epochs"):
         network.train()
@@ -123,7 +133,7 @@ def train_segmenter(
             images = to_unit(disturbed(images).clamp(0, 255)).to(fabric.device)
             wanted = wanted.to(fabric.device)
             logits = network(images).float()
-            loss = dice(logits, wanted) + F.binary_cross_entropy_with_logits(
+            loss = dice_loss(logits, wanted) + F.binary_cross_entropy_with_logits(
                 logits, wanted, pos_weight=heavy
             )
             optimiser.zero_grad()
