@@ -70,9 +70,9 @@ def interval_text(metric: Mapping[str, float]) -> str:
 
 
 _COMPARISONS = {
-    "seed_differences": "Arms, against the CycleGAN with the texture loss:",
-    "study_differences": "Texture losses and weight rules, against none; what the translator gains "
-    "by seeing the evaluated images:",
+    "seed_differences": "Arms.",
+    "study_differences": "Texture losses and weight rules; what the translator gains by seeing the "
+    "evaluated images.",
 }
 
 

@@ -58,13 +58,14 @@ class Segmenter(nn.Module):
 
 
 def moved(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """A batch and its masks, turned, mirrored and shifted by the same whole pixels."""
-    # An embryo has no up: one of the eight turns and reflections, the same for a batch.
-    turns, mirrored = torch.randint(4, ()).item(), torch.rand(()) < 0.5
+    """A batch and its masks, mirrored and shifted by the same whole pixels."""
+    # Left for right, and no turns: an embryo has no up, but the light has. Its direction tells a
+    # hollow from a mound.
+    mirrored = torch.rand(()) < 0.5
     down, right = torch.randint(2 * SHIFT + 1, (2,)).tolist()
 
     def move(part: Tensor) -> Tensor:
-        part = torch.rot90(part.flip(3) if mirrored else part, turns, (2, 3))
+        part = part.flip(3) if mirrored else part
         height, width = part.shape[2:]
         wide = F.pad(part.float(), [SHIFT] * 4, mode="replicate")
         return wide[:, :, down : down + height, right : right + width]
@@ -100,7 +101,7 @@ def dice_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     chance = logits.sigmoid()
     both, total = (chance * wanted).sum((2, 3)), (chance + wanted).sum((2, 3))
     there = wanted.sum((2, 3)) > 0
-    return 1 - (2 * both / total)[there].sum() / there.sum().clamp_min(1)
+    return 1 - (2 * both[there] / total[there]).sum() / there.sum().clamp_min(1)
 
 
 def train_segmenter(
