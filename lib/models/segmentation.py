@@ -17,7 +17,7 @@ from engine.parameters import Parameters
 from engine.progress import progress
 from lib.models.classifier import to_unit
 
-EPOCHS, BATCH, RATE = 24, 16, 4e-3
+EPOCHS, BATCH, RATE = 20, 16, 4e-3
 # What a translation does to an image that is no fault of its structure, the most of each. Chosen,
 # as the length of training, on phantoms of other seeds than any profile's.
 LARGEST_BLUR, LARGEST_NOISE = 1.75, 8.0  # SD in px and in grey levels
