@@ -251,10 +251,12 @@ def _failures(bundle: Bundle, judged: Finished) -> list[str]:
 
 def _unseen(judge: pd.DataFrame) -> list[str]:
     """What the segmenting network cannot see in the truth either, a sentence each."""
+    # Of each structure the view that it reads worst: that one silenced it.
+    worst = judge[~judge["speaks"]].sort_values("value").drop_duplicates("structure").sort_index()
     return [
         f"**Not measured for {row.structure}**: in the true photographs, too, the segmenting "
-        f"network outlines it with a Dice of {interval(row)} only (n = {row.n})."
-        for row in judge[~judge["speaks"]].itertuples()
+        f"network outlines it with a Dice of {interval(row)} only (n = {row.n}; {row.view})."
+        for row in worst.itertuples()
     ]
 
 

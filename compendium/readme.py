@@ -21,7 +21,7 @@ from engine.paths import ROOT
 from engine.results import Finished
 from lib.figures.severity import published_untouched, severity_words
 from lib.figures.style import arm_name
-from lib.figures.verdicts import control_verdict, fidelity_verdict, seeds_verdict
+from lib.figures.verdicts import control_verdict, difference_verdict
 from lib.models.fitting import SIMULATED
 
 REFERENCE = ROOT / "results" / "reference"
@@ -75,9 +75,9 @@ def interval_text(metric: Mapping[str, float]) -> str:
 
 
 _COMPARISONS = {
-    "seed_differences": "Arms:",
-    "study_differences": "Texture losses and weight rules, against none; what the translator gains "
-    "by seeing the evaluated images:",
+    "seed_differences": "Arms.",
+    "study_differences": "Texture losses and weight rules; what the translator gains by seeing the "
+    "evaluated images.",
 }
 
 
@@ -86,7 +86,7 @@ def seeds_text() -> str:
     lines = []
     for name, words in _COMPARISONS.items():
         for path in sorted((REFERENCE / "phantom_full").glob(f"*/tables/{name}.csv")):
-            lines += [words, "", seeds_verdict(pd.read_csv(path)), ""]
+            lines += [words, "", difference_verdict(pd.read_csv(path)), ""]
     return "\n".join(lines)
 
 
@@ -100,7 +100,7 @@ def severity_text() -> str:
 def fidelity_text() -> str:
     """Markdown: which translators are truer to the embryo, over all trainings."""
     folder = REFERENCE / "phantom_full" / "04_evaluation" / "tables"
-    return fidelity_verdict(pd.read_csv(folder / "fidelity_differences.csv")) + "\n"
+    return difference_verdict(pd.read_csv(folder / "fidelity_differences.csv")) + "\n"
 
 
 def claims_table() -> str:

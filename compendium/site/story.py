@@ -15,7 +15,7 @@ from compendium.site.markup import PERCENT, escaped, table
 from compendium.site.run import SiteRun
 from engine.paths import ROOT
 from lib.figures.style import arm_name
-from lib.figures.verdicts import control_verdict, seeds_verdict
+from lib.figures.verdicts import control_verdict, difference_verdict
 
 SHEET = "images_"  # figures of this name show every arm's images of a domain
 ARMS = {
@@ -160,7 +160,7 @@ def _findings(run: SiteRun, titles: Mapping[str, str]) -> Iterator[str]:
         yield control_verdict(found, comparison, arm) + "\n"
         if (tables / "seed_differences.csv").is_file():
             yield "From several trainings, differences paired by image and seed:\n"
-            yield seeds_verdict(pd.read_csv(tables / "seed_differences.csv")) + "\n"
+            yield difference_verdict(pd.read_csv(tables / "seed_differences.csv")) + "\n"
 
 
 def _arms(run: SiteRun) -> str:

@@ -12,44 +12,41 @@ from torch import Tensor
 from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.data.framing import crop
-from lib.evaluation.intervals import mean_interval
-from lib.evaluation.quality import paired_image_quality
+from lib.evaluation.fidelity import measure, summarise
 from lib.evaluation.statistics import metric_intervals
 from lib.models.cyclegan import Generator
 from lib.models.translation import translate
 
 
 def ablation_table(
-    combined: pd.DataFrame, threshold: float, stacks: Mapping[str, Tensor]
-) -> pd.DataFrame:
-    """AUC and balanced accuracy of every stack, SSIM and PSNR where ``stacks`` holds the truth.
+    dataset: Dataset, rows: pd.DataFrame, stacks: Mapping[str, Tensor], combined: pd.DataFrame,
+    threshold: float,
+) -> pd.DataFrame:  # fmt: skip
+    """AUC and balanced accuracy of every stack of ``rows``; its fidelity where the truth is known.
 
     Parameters
     ----------
+    stacks
+        Name to uint8 (N, 1, H, W), the predicted images; ``truth`` is what they should be, and has
+        no fidelity.
     combined
         Output of ``metrics.combine_folds``; an arm is a name of ``stacks``.
     threshold
         The frozen one.
-    stacks
-        Name to uint8 (N, 1, H, W), the predicted images; ``truth`` is what they should be.
 
     Returns
     -------
     Columns arm, metric, value, low, high, n; 95 % BCa intervals, metrics over groups at the frozen
-    threshold, image quality (a mean) over images.
+    threshold, those of ``fidelity.likeness`` (a mean) over images.
     """
     parts = []
-    for arm, stack in progress(stacks.items(), label="intervals of arms"):
+    for arm in progress(stacks, label="intervals of arms"):
         metrics = metric_intervals(combined[combined["arm"] == arm], threshold)
         metrics = metrics[metrics["metric"].isin(["auc", "balanced_accuracy"])]
         parts.append(metrics.drop(columns="groups").assign(arm=arm))
-        if "truth" in stacks and arm != "truth":
-            quality = paired_image_quality(stacks["truth"], stack)
-            means = [
-                dict(arm=arm, metric=name, **mean_interval(quality[name].to_numpy()))
-                for name in quality
-            ]
-            parts.append(pd.DataFrame(means))
+    if dataset.has_truth(rows["domain"].iloc[0]):
+        looks = {arm: stack for arm, stack in stacks.items() if arm != "truth"}
+        parts.append(summarise(measure(dataset, rows, looks, dataset.params.seed)))
     order = ["arm", "metric", "value", "low", "high", "n"]
     return pd.concat(parts, ignore_index=True)[order]
 

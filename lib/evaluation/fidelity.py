@@ -1,12 +1,12 @@
-"""How true a translated image is to its embryo, where the truth is known.
+"""How true a translated image is to its object, where the truth is known.
 
-Inside the embryo only: the wall of the well lies elsewhere in every photograph, so no translation
-can know it, and it would be half of every number.
+Inside the embryo only, where its outline is known, too: the wall of the well lies elsewhere in
+every photograph, so no translation can know it, and it would be half of every number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,23 @@ from lib.data.dataset import Dataset
 from lib.data.interface import STRUCTURES
 from lib.evaluation.intervals import mean_interval, share_interval
 from lib.evaluation.relevance import with_verdicts
-from lib.evaluation.safety import PRESENT
+from lib.evaluation.safety import DISTURBANCES, PRESENT, structure_kept
 from lib.evaluation.seeds import mean_over_seeds
+from lib.models.classifier import soften
 
 _WINDOW, _SIGMA = 11, 1.5  # of Wang et al. 2004
 _BATCH = 64
 _SHARES = ("invented", "erased")  # of images: 0 or 1 for each
+# Dice on the true photograph from which on a judge of a structure is heard: below, it errs more
+# than it sees.
+SEES = 0.5
+# How a judge is shown the true photographs: also as soft and noisy as translations come out, since
+# one whom that misleads would take it for a fault of the structure.
+VIEWS: dict[str, Callable[[Tensor], Tensor]] = {
+    "as taken": lambda stack: stack,
+    "blur 1 px, noise 5": lambda stack: DISTURBANCES["noise 5"](soften(stack, 1.0)),
+    "blur 1.5 px, noise 5": lambda stack: DISTURBANCES["noise 5"](soften(stack, 1.5)),
+}
 KEYS = ["arm", "seed", "id", "group"]
 
 
@@ -55,26 +66,27 @@ def ssim_map(truth: Tensor, image: Tensor) -> Tensor:
     return brightness * (2 * shared + stable[1]) / (spread_a + spread_b + stable[1])
 
 
-def likeness(truth: Tensor, image: Tensor, inside: Tensor) -> pd.DataFrame:
-    """SSIM, and mean absolute error in grey levels, of each image inside a mask.
+def likeness(truth: Tensor, image: Tensor, inside: Tensor | None = None) -> pd.DataFrame:
+    """SSIM, and mean absolute error in grey levels, of each image inside a mask or as a whole.
 
     Parameters
     ----------
     truth, image : uint8 (N, 1, H, W)
-    inside : bool (N, 1, H, W)
+    inside : bool (N, 1, H, W), or None where nobody has drawn it
 
     Returns
     -------
-    Columns inside_ssim (mean over the windows whose middle is inside), inside_error; NaN where
-    nothing is.
+    Columns inside_ssim (mean over the windows whose middle is inside), inside_error, NaN where
+    nothing is; ssim and error, of the whole image, without a mask.
     """
-    edge = _WINDOW // 2
+    edge, where = _WINDOW // 2, "" if inside is None else "inside_"
+    inside = torch.ones_like(truth, dtype=torch.bool) if inside is None else inside
     ssim, error = [], []
     for a, b, mask in zip(*(x.split(_BATCH) for x in (truth, image, inside)), strict=True):
         ssim.append(_mean_inside(ssim_map(a, b), mask[..., edge:-edge, edge:-edge]))
         error.append(_mean_inside((a.double() - b.double()).abs(), mask))
     return pd.DataFrame(
-        dict(inside_ssim=torch.cat(ssim).numpy(), inside_error=torch.cat(error).numpy())
+        {f"{where}ssim": torch.cat(ssim).numpy(), f"{where}error": torch.cat(error).numpy()}
     )
 
 
@@ -116,9 +128,42 @@ def _centroid(masks: Tensor) -> Tensor:
     return torch.stack([y, (inside.sum(1) * torch.arange(width)).sum(1) / area], dim=1)
 
 
+def judge_sight(
+    judge: Callable[[Tensor], Tensor], truth: Tensor, drawn: Tensor, names: tuple[str, ...]
+) -> pd.DataFrame:
+    """How well a judge of structures reads the true photographs, in each of ``VIEWS``.
+
+    Parameters
+    ----------
+    judge
+        Images to the masks that it reads in them.
+    truth : uint8 (N, 1, H, W)
+        The photographs by the source's device.
+    drawn : bool (N, K, H, W)
+        The structures ``names`` as they are.
+
+    Returns
+    -------
+    Columns structure, view, value (Dice), low, high, n, speaks: whether the structure's Dice is
+    ``SEES`` or more in every view; below, the judge's word on it is left out.
+    """
+    read = {view: judge(show(truth)) for view, show in VIEWS.items()}
+    kept = structure_kept(read, drawn, names).rename(columns={"arm": "view"})
+    order = ["structure", "view", "value", "low", "high", "n"]
+    sight = kept.loc[kept["measure"] == "dice", order]
+    sight = sight.sort_values("structure", kind="stable", key=lambda of: of.map(names.index))
+    worst = sight.groupby("structure")["value"].transform(lambda dice: dice.min(skipna=False))
+    return sight.assign(speaks=worst >= SEES).reset_index(drop=True)  # not where it is undefined
+
+
+def spoken_of(sight: pd.DataFrame) -> list[str]:
+    """The structures that a judge is heard on, from an output of ``judge_sight``."""
+    return sight.loc[sight["speaks"], "structure"].unique().tolist()
+
+
 def measure(
-    dataset: Dataset, rows: pd.DataFrame, looks: Mapping[str, Tensor],
-    found: Mapping[str, Tensor], names: Sequence[str], seed: int,
+    dataset: Dataset, rows: pd.DataFrame, looks: Mapping[str, Tensor], seed: int,
+    found: Mapping[str, Tensor] | None = None, names: Sequence[str] = (),
 ) -> pd.DataFrame:  # fmt: skip
     """Every measure of every image of ``rows`` in every arm.
 
@@ -126,33 +171,36 @@ def measure(
     ----------
     looks
         Arm to uint8 (N, 1, H, W).
+    seed
+        Of the training that made the arms.
     found
         Arm to the masks of ``interface.STRUCTURES`` read in it, bool (N, K, H, W).
     names
-        The structures that the judge speaks of, see ``safety.refuse_blind``.
-    seed
-        Of the training that made the arms.
+        The structures that the judge speaks of, see ``spoken_of``.
 
     Returns
     -------
-    ``KEYS``, inside_ssim, inside_error, and for every structure the columns of
-    ``structure_fidelity`` after its name: cavity_dice, cavity_erased, … The arm
-    ``oracle`` has the judge's own errors.
+    ``KEYS``, the columns of ``likeness``, inside the embryo where its outline is known, and for
+    every structure of ``names`` those of ``structure_fidelity`` after its name: cavity_dice,
+    cavity_erased, … The arm ``oracle`` has the judge's own errors.
 
     Raises
     ------
     InputError
         The truth of these images is not known.
     """
-    truth, outline, drawn = dataset.truth(rows), dataset.outline(rows), dataset.structures(rows)
-    radius = (outline.double().sum((1, 2, 3)) / np.pi).sqrt().numpy()
+    truth = dataset.truth(rows)
+    outline = dataset.outline(rows) if dataset.source.has_structures else None
+    if names:
+        drawn = dataset.structures(rows)
+        radius = (outline.double().sum((1, 2, 3)) / np.pi).sqrt().numpy()
     parts = []
     for arm, stack in looks.items():
         columns = [rows[["id", "group"]], likeness(truth, stack, outline)]
-        for k, name in enumerate(STRUCTURES):
-            if name in names:
-                one = structure_fidelity(found[arm][:, k], drawn[:, k], radius)
-                columns.append(one.add_prefix(f"{name}_"))
+        for name in names:
+            k = STRUCTURES.index(name)
+            one = structure_fidelity(found[arm][:, k], drawn[:, k], radius)
+            columns.append(one.add_prefix(f"{name}_"))
         parts.append(pd.concat(columns, axis=1).assign(arm=arm, seed=seed))
     table = pd.concat(parts, ignore_index=True)
     return table[[*KEYS, *(name for name in table if name not in KEYS)]]
@@ -192,6 +240,8 @@ def _mean(table: pd.DataFrame, metric: str) -> dict[str, float]:
     values = table["value"].to_numpy(dtype=float)
     if table["seed"].nunique() > 1:
         over = mean_over_seeds(table)
+        if metric.endswith(_SHARES):
+            over |= {name: float(np.clip(over[name], 0, 1)) for name in ("low", "high")}
         return {name: over[name] for name in ("value", "low", "high", "n")}
     if metric.endswith(_SHARES):
         return share_interval(float(np.nansum(values)), int(np.isfinite(values).sum()))

@@ -20,8 +20,8 @@ from engine.errors import InputError
 from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.evaluation.arms import predict
+from lib.evaluation.fidelity import measure, summarise
 from lib.evaluation.identification import COUNT, identification, loss_matrix
-from lib.evaluation.quality import paired_image_quality
 from lib.models.fitting import TranslatorRecipe, fit_classifiers, fit_translators
 from lib.models.networks import build_texture_loss
 from lib.models.parameters import TextureName, TranslationParameters
@@ -116,30 +116,28 @@ def train_study(
 
     Returns
     -------
-    Prediction table (arm is the variant); thresholds (arm, seed, threshold); image quality (arm,
-    seed, id, ssim, psnr), without rows where the truth is not known.
+    Prediction table (arm is the variant); thresholds (arm, seed, threshold); ``summarise`` of the
+    fidelity to the truth, without rows where that is not known.
     """
     params = dataset.params
     grey = dataset.stack(rows)
-    truth = dataset.truth(rows) if dataset.has_truth(params.target_domain) else None
-    predictions, limits, quality = [], [], []
+    predictions, limits, fidelity = [], [], []
     for seed in seeds:
         seeded = dataset.with_params(seed=seed)
         judge = fit_classifiers(seeded)["grey"].ensemble
         fits = fit_translators(seeded, loss_recipes(params), judge.networks[0])
         rules = rule_recipes(params, fits[params.texture_loss][1])
         fits |= fit_translators(seeded, rules, judge.networks[0])
-        for variant, (networks, _) in fits.items():
-            stack = translate(networks.to_source, grey)
+        looks = {arm: translate(networks.to_source, grey) for arm, (networks, _) in fits.items()}
+        for variant, stack in looks.items():
             predictions.append(predict(judge, stack, rows, variant, seed))
             limits.append(dict(arm=variant, seed=seed, threshold=judge.threshold))
-            if truth is not None:
-                pairs = paired_image_quality(truth, stack)
-                quality.append(pairs.assign(arm=variant, seed=seed, id=rows["id"]))
+        if dataset.has_truth(params.target_domain):
+            fidelity.append(measure(seeded, rows, looks, seed))
     return (
         pd.concat(predictions, ignore_index=True),
         pd.DataFrame(limits),
-        pd.concat(quality, ignore_index=True) if quality else pd.DataFrame(columns=["arm"]),
+        summarise(pd.concat(fidelity)) if fidelity else pd.DataFrame(columns=["arm", "metric"]),
     )
 
 

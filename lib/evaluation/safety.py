@@ -20,9 +20,6 @@ from lib.models.translation import translate
 # A structure counts as there where it covers this share of the crop: a disc of a seventh of the
 # embryo's diameter, the smallest cavity that is graded.
 PRESENT = 0.012
-# Dice on the true photograph from which on a judge of a structure is heard: below, it errs more
-# than it sees.
-SEES = 0.5
 # Shares of positives that the stressed translators are trained with.
 PRIORS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -118,26 +115,6 @@ def structure_kept(
                 for measure, numbers in measures.items()
             ]
     return pd.DataFrame(rows)
-
-
-def refuse_blind(kept: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Leave out what the segmenting network says of a structure that it cannot see.
-
-    Parameters
-    ----------
-    kept
-        Output of ``structure_kept``, with the arm ``oracle``: what is read in the true photograph.
-
-    Returns
-    -------
-    The judge's own table, columns structure, value (its Dice on the oracle), low, high, n, speaks
-    (whether that is ``SEES`` or more); and the rows of ``kept`` of structures it speaks of.
-    """
-    own = kept[(kept["arm"] == "oracle") & (kept["measure"] == "dice")]
-    own = own[["structure", "value", "low", "high", "n"]].reset_index(drop=True)
-    own = own.assign(speaks=own["value"] >= SEES)  # not where the Dice is undefined
-    spoken = kept["structure"].isin(own.loc[own["speaks"], "structure"])
-    return own, kept[spoken].reset_index(drop=True)
 
 
 def _jpeg(stack: Tensor, quality: int) -> Tensor:

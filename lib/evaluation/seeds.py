@@ -129,8 +129,11 @@ def mean_over_seeds(values: pd.DataFrame, resamples: int = 2000, seed: int = 0) 
         count = np.bincount(numbers, has, groups)
 
         def of(weights: np.ndarray) -> np.ndarray:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                return (weights @ total) / (weights @ count)
+            drawn = weights @ count
+            # A resample may draw no image that has a number: it has no mean.
+            return np.divide(
+                weights @ total, drawn, out=np.full_like(drawn, np.nan), where=drawn > 0
+            )
 
         return of
 
@@ -175,7 +178,8 @@ def _over_seeds(
     drawn = np.concatenate(
         [values(w).mean(axis=0) for w in resample(groups, len(numbers), resamples, seed)]
     )
-    test = float(np.nanvar(drawn, ddof=1))
+    drawn = drawn[np.isfinite(drawn)]
+    test = float(drawn.var(ddof=1)) if len(drawn) > 1 else float("nan")
     count = len(each)
     between = float(each.var(ddof=1)) if count > 1 else float("nan")
     training = between / count if count > 1 else 0.0

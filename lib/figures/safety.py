@@ -30,6 +30,8 @@ _MEASURES = {
 _FIDELITY = {
     "inside_ssim": ("likeness", "SSIM (1 is the truth)"),
     "inside_error": ("error", "grey levels (0 is the truth)"),
+    "ssim": ("likeness", "SSIM (1 is the truth)"),
+    "error": ("error", "grey levels (0 is the truth)"),
     "cavity_shift": ("place of the cavity", "off by (embryo radii)"),
 }
 
@@ -112,7 +114,7 @@ def _own_error(axes: Axes, table: pd.DataFrame) -> None:
 
 @styled
 def fidelity_dots(summary: pd.DataFrame, note: str) -> Drawn:
-    """How true every arm is to the embryo: SSIM, error, and the place of the cavity where read.
+    """How true every arm is to the object: SSIM, error, and the place of the cavity where read.
 
     Parameters
     ----------
@@ -122,11 +124,13 @@ def fidelity_dots(summary: pd.DataFrame, note: str) -> Drawn:
     metrics = [name for name in _FIDELITY if name in set(summary["metric"])]
     shown = summary[summary["metric"].isin(metrics)]
     arms = list(dict.fromkeys(shown["arm"]))
-    detail = (
-        "images against their truth, inside the embryo only; bars: 95 % intervals; band: the judge "
-        "of the cavity's own error"
-    )
-    sheet = titled_sheet(6.9, 0.26 * len(arms) + 0.8, "How true to the embryo?", note, detail)
+    inside = "inside_ssim" in metrics
+    where = "inside the embryo only" if inside else "the whole image: no outline is known"
+    detail = f"images against their truth, {where}; bars: 95 % intervals"
+    if "cavity_shift" in metrics:
+        detail += "; band: the judge of the cavity's own error"
+    title = f"How true to the {'embryo' if inside else 'object'}?"
+    sheet = titled_sheet(6.9, 0.26 * len(arms) + 0.8, title, note, detail)
     panels = sheet.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         own = shown[shown["metric"] == metric]

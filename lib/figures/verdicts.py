@@ -11,11 +11,30 @@ from lib.data.parameters import ImageParameters
 from lib.evaluation.arms import CONTROLS
 from lib.evaluation.decision import CallCounts, decision_values
 from lib.evaluation.natural_frequencies import natural_frequencies
-from lib.evaluation.relevance import SEEDS_OF_A_METHOD, smallest
+from lib.evaluation.relevance import (
+    BETTER,
+    SAME,
+    SEEDS_OF_A_METHOD,
+    UNDECIDED,
+    WORSE,
+    smallest,
+    with_verdicts,
+)
 from lib.evaluation.statistics import aligned, delong, holm, mcnemar, paired_difference
 from lib.figures.style import STRUCTURE_NAMES, arm_name
 
-_METRICS = {"balanced_accuracy": "balanced accuracy", "auc": "AUC"}
+_MEASURES = {
+    "auc": "AUC",
+    "balanced_accuracy": "balanced accuracy",
+    "inside_ssim": "SSIM inside the embryo",
+    "inside_error": "error inside the embryo",
+    "ssim": "SSIM of the whole image",
+    "error": "error of the whole image",
+    "dice": "Dice",
+    "invented": "invented",
+    "erased": "erased",
+    "shift": "place",
+}
 
 
 def differences(
@@ -61,8 +80,63 @@ def _interval(row: pd.Series, sign: str = "+") -> str:
     return f"{row['difference']:{sign}.3f} [{row['low']:{sign}.3f}, {row['high']:{sign}.3f}]"
 
 
+def _tested(row: pd.Series) -> str:
+    p = row.get("p_holm")
+    return _interval(row) if pd.isna(p) else f"{_interval(row)}, Holm p {p:.2g}"
+
+
+def _measure(metric: str) -> str:
+    structure, _, measure = metric.rpartition("_")
+    name = STRUCTURE_NAMES.get(structure, structure)
+    return _MEASURES.get(metric) or f"{name} {_MEASURES[measure]}"
+
+
+def _whose(seeds: int) -> str:
+    """Whom a verdict is about: a method only where several trainings stand behind it."""
+    if seeds >= SEEDS_OF_A_METHOD:
+        return f"{seeds} trainings"
+    if seeds == 1:
+        return "This training; of the method it says nothing"
+    return "These two trainings; of the method they say nothing"
+
+
+def _lines(found: pd.DataFrame, heading: str) -> str:
+    """Better, worse, the same and undecided, a line each; the arms are named where several are."""
+    seeds = int(found["seeds"].max()) if "seeds" in found else 1
+    lines = [f"{heading}. {_whose(seeds)}.", ""]
+    several = found["arm"].nunique() > 1
+    judged = with_verdicts(found[found["n"] > 0])
+    for said in (BETTER, WORSE, SAME, UNDECIDED):
+        told = []
+        for metric, part in judged[judged["verdict"] == said].groupby("metric", sort=False):
+            each = [
+                (f"{arm_name(row['arm'])} " if several else "") + _tested(row)
+                for _, row in part.iterrows()
+            ]
+            told.append(
+                f"{_measure(metric)} ({abs(smallest(metric)):g} matters): {'; '.join(each)}"
+            )
+        if told:
+            lines.append(f"- **{said}**: {'. '.join(told)}.")
+    return "\n".join(lines)
+
+
+def difference_verdict(found: pd.DataFrame) -> str:
+    """Markdown: arms against those they are held against, in terms of what matters.
+
+    ``found``: columns arm, against, metric, difference, low, high, n and, of several trainings,
+    seeds; as of ``repeats.differences_over_seeds`` and ``fidelity.compare``.
+    """
+    parts = []
+    for other, rows in found.groupby("against", sort=False):
+        arms = rows["arm"].unique()
+        who = arm_name(arms[0]) if len(arms) == 1 else "Each"
+        parts.append(_lines(rows, f"{who} against {arm_name(other)}"))
+    return "\n\n".join(parts)
+
+
 def control_verdict(found: pd.DataFrame, comparison: pd.DataFrame, arm: str) -> str:
-    """Markdown: which controls do as well as ``arm``, and whether a threshold alone would.
+    """Markdown: ``arm`` against each control, and whether a threshold alone would do.
 
     Parameters
     ----------
@@ -71,26 +145,9 @@ def control_verdict(found: pd.DataFrame, comparison: pd.DataFrame, arm: str) -> 
     comparison
         Output of ``lib.evaluation.arms.compare_arms``.
     """
-    name = arm_name(arm)
-    lines = []
-    for metric, label in _METRICS.items():
-        rows = found[(found["metric"] == metric) & found["arm"].isin(CONTROLS)]
-        equal = rows[(rows["low"] <= 0) & (rows["high"] >= 0)]
-        better = rows[rows["high"] < 0]
-        for part, words in ((equal, "does as well, within the interval"), (better, "does better")):
-            for _, row in part.iterrows():
-                lines.append(
-                    f"- **{label}: the control {arm_name(row['arm'])} {words}** "
-                    f"(difference {_interval(row)})."
-                )
-        if not len(equal) and not len(better):
-            least = rows.loc[rows["difference"].idxmin()]
-            lines.append(
-                f"- {label}: {name} is ahead of every control; closest is "
-                f"{arm_name(least['arm'])} (difference {_interval(least)})."
-            )
-    lines.append(_threshold_verdict(comparison, arm))
-    return "\n".join(lines)
+    rows = found[found["metric"].isin(_MEASURES) & found["arm"].isin(CONTROLS)]
+    lines = _lines(rows, f"{arm_name(arm)} against each control")
+    return f"{lines}\n{_threshold_verdict(comparison, arm)}"
 
 
 def _threshold_verdict(comparison: pd.DataFrame, arm: str) -> str:
@@ -115,62 +172,27 @@ def texture_verdict(found: pd.DataFrame) -> str:
 
     ``found``: output of ``differences`` for the CycleGAN with it, one without it among the others.
     """
-    lines = []
-    for metric, label in _METRICS.items():
-        row = found[(found["arm"] == "cyclegan") & (found["metric"] == metric)].iloc[0]
-        if row["low"] > 0:
-            words = "The texture loss helps"
-        elif row["high"] < 0:
-            words = "**The texture loss harms**"
-        else:
-            words = "**No effect of the texture loss can be told from chance here**"
-        told = f"{label} against the same translator without it {_interval(row)}"
-        lines.append(f"- {words}: {told}.")
-    return "\n".join(lines)
+    rows = found[found["metric"].isin(_MEASURES) & (found["arm"] == "cyclegan")]
+    return difference_verdict(rows.assign(arm="cyclegan_texture", against="cyclegan"))
 
 
-def seeds_verdict(found: pd.DataFrame) -> str:
-    """Markdown: what several trainings agree on, from ``repeats.differences_over_seeds``."""
-    lines = []
-    for metric, label in _METRICS.items():
-        rows = found[found["metric"] == metric]
-        for part, words in (
-            (rows[rows["low"] > 0], "ahead of"),
-            (rows[rows["high"] < 0], "**behind**"),
-            (rows[(rows["low"] <= 0) & (rows["high"] >= 0)], "not told apart from"),
-        ):
-            for other, group in part.groupby("against", sort=False):
-                named = [
-                    f"{arm_name(row['arm'])} ({_interval(row)}, Holm p {row['p_holm']:.2g})"
-                    for _, row in group.iterrows()
-                ]
-                lines.append(f"- {label}, {words} {arm_name(other)}: {'; '.join(named)}.")
-    return "\n".join(lines)
-
-
-_FIDELITY = {
-    "inside_ssim": "SSIM inside the embryo",
-    "inside_error": "error inside the embryo",
-    "dice": "Dice",
-    "invented": "invented",
-    "erased": "erased",
-    "shift": "place",
-}
-
-
-def judge_words(own: pd.DataFrame) -> str:
+def judge_words(sight: pd.DataFrame) -> str:
     """Markdown: how well the judge of structures sees, and of which it says nothing.
 
-    ``own``: the judge's own table, see ``lib.evaluation.safety.refuse_blind``.
+    ``sight``: output of ``lib.evaluation.fidelity.judge_sight``.
     """
     lines = []
-    for _, row in own.iterrows():
-        name = STRUCTURE_NAMES.get(row["structure"], row["structure"])
-        if pd.isna(row["value"]):
+    for structure, rows in sight.groupby("structure", sort=False):
+        name = STRUCTURE_NAMES.get(structure, structure)
+        if rows["n"].max() == 0:
             lines.append(f"- **{name}: not judged**, no image of the hold-out has one.")
             continue
-        told = f"Dice {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}], n = {row['n']}"
-        if row["speaks"]:
+        told = ", ".join(
+            f"{row['view']} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+            for _, row in rows.iterrows()
+        )
+        told = f"Dice {told}, n = {rows['n'].max()}"
+        if rows["speaks"].all():
             lines.append(f"- {name}: the judge sees it in the true photographs ({told}).")
         else:
             lines.append(
@@ -178,35 +200,6 @@ def judge_words(own: pd.DataFrame) -> str:
                 f"({told}). What it would say of a translation is left out below."
             )
     return "\n".join(lines)
-
-
-def fidelity_verdict(found: pd.DataFrame) -> str:
-    """Markdown: whether arms are truer to the embryo, in terms of what matters.
-
-    ``found``: output of ``lib.evaluation.fidelity.compare``.
-    """
-    lines = []
-    for (arm, other), rows in found.groupby(["arm", "against"], sort=False):
-        seeds = rows["seeds"].max()
-        method = seeds >= SEEDS_OF_A_METHOD
-        whose = f"{seeds} trainings" if method else "This training; of the method it says nothing"
-        lines.append(f"{arm_name(arm)} against {arm_name(other)}. {whose}.\n")
-        for said, part in rows.groupby("verdict", sort=False):
-            told = [
-                f"{_measure(row['metric'])} {_interval(row)}, "
-                f"{abs(smallest(row['metric'])):g} matters"
-                for _, row in part.iterrows()
-                if row["n"]
-            ]
-            if told:
-                lines.append(f"- **{said}**: {'; '.join(told)}.")
-    return "\n".join(lines)
-
-
-def _measure(metric: str) -> str:
-    structure, _, measure = metric.rpartition("_")
-    name = STRUCTURE_NAMES.get(structure, structure)
-    return _FIDELITY.get(metric) or f"{name} {_FIDELITY[measure]}"
 
 
 def decision_words(

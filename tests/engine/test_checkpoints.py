@@ -60,7 +60,7 @@ def classifier(checkpoints):
 
 def segmenter(checkpoints):
     return train_segmenter(
-        stack(40, 0), stack(40, 1) > 127, EmbryoParameters(**TINY), 3, checkpoints
+        stack(40, 0), stack(40, 1) > 127, EmbryoParameters(**TINY), 3, [1.0], checkpoints
     )
 
 

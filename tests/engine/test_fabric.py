@@ -34,7 +34,7 @@ def classifier(params):
 
 
 def segmenter(params):
-    trained, history = train_segmenter(stack(40), stack(40) > 127, params, 0)
+    trained, history = train_segmenter(stack(40), stack(40) > 127, params, 0, [1.0])
     return history, segment(trained, stack(4)).numpy()
 
 

@@ -1,5 +1,7 @@
 """Fidelity: SSIM inside a mask against other versions, structures whose fate is known, verdicts."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import piq
@@ -8,9 +10,12 @@ import torch
 from skimage.metrics import structural_similarity
 
 from lib.data.framing import crop
-from lib.evaluation import fidelity, relevance, safety
+from lib.evaluation import fidelity, relevance
 from lib.evaluation.seeds import mean_over_seeds
-from lib.models.segmentation import disturbed, moved
+from lib.figures.safety import fidelity_dots
+from lib.figures.style import arm_name
+from lib.figures.verdicts import difference_verdict, judge_words
+from lib.models.segmentation import dice_loss, disturbed, moved
 
 
 def pictures(count=3, side=40):
@@ -108,7 +113,7 @@ def measured(dataset, seeds=(0,)):
     truth, drawn = dataset.truth(rows), dataset.structures(rows)
     looks = dict(grey=dataset.stack(rows), oracle=truth)
     found = dict(grey=torch.zeros_like(drawn), oracle=drawn)
-    parts = [fidelity.measure(dataset, rows, looks, found, ["cavity"], seed) for seed in seeds]
+    parts = [fidelity.measure(dataset, rows, looks, seed, found, ["cavity"]) for seed in seeds]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -161,19 +166,96 @@ def test_mean_over_seeds_has_the_error_of_a_mean():
     assert mean_over_seeds(table.assign(value=table["value"].where(table["id"] < 50)))["n"] == 50
 
 
-def test_a_blind_judge_is_not_heard():
+def test_a_judge_is_heard_on_what_it_sees_in_every_view():
+    truth = torch.zeros(12, 1, 40, 40, dtype=torch.uint8)
+    drawn = discs((20, 20), (15, 22), radius=9).repeat(6, 1, 1)[:, None].repeat(1, 3, 1, 1)
+    drawn[:, 2] = False  # nobody has a shell
+
+    def judge(stack):
+        # Sees every cavity, and the inner cell mass while no noise hides it.
+        sharp = (stack == 0).all()
+        return drawn & torch.tensor([True, bool(sharp), True]).view(1, 3, 1, 1)
+
+    sight = fidelity.judge_sight(judge, truth, drawn, ("cavity", "icm", "shell"))
+    assert list(sight["view"]) == list(fidelity.VIEWS) * 3
+    dice = sight.set_index(["structure", "view"])["value"]
+    assert dice["icm"].tolist() == [1, 0, 0]
+    assert dice["cavity"].tolist() == [1, 1, 1]
+    assert dice["shell"].isna().all()
+    assert fidelity.spoken_of(sight) == ["cavity"]
+    words = judge_words(sight).splitlines()
+    assert len(words) == 3
+    assert "not judged" not in words[0]
+    assert "the judge does not see it" in words[1]
+    assert "no image of the hold-out has one" in words[2]
+
+
+def test_without_outlines_the_whole_image_counts():
+    truth, other = pictures()
+    found = fidelity.likeness(truth, other)
+    everywhere = fidelity.likeness(truth, other, torch.ones_like(truth, dtype=torch.bool))
+    assert list(found) == ["ssim", "error"]
+    assert np.allclose(found, everywhere)
+    _, plain = structural_similarity(
+        truth[0, 0].numpy(), other[0, 0].numpy(), full=True, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False, data_range=255,
+    )  # fmt: skip
+    assert found["ssim"][0] == pytest.approx(plain[5:-5, 5:-5].mean(), abs=1e-6)
+
+
+def test_real_images_photographed_again_are_measured_without_masks():
+    rows = pd.DataFrame(dict(id=["a", "b", "c"], group=["a", "b", "c"]))
+    truth, other = pictures()
+    real = SimpleNamespace(
+        source=SimpleNamespace(has_structures=False), truth=lambda rows: truth,
+    )  # fmt: skip
+    each = fidelity.measure(real, rows, dict(grey=other, oracle=truth), 0)
+    assert fidelity.measures_in(each) == ["ssim", "error"]
+    found = fidelity.compare(each, {"oracle": "grey"}).set_index("metric")["verdict"]
+    assert found.to_dict() == dict(ssim="better", error="better")
+    table = fidelity.summarise(each)
+    fidelity_dots(table, "semi-synthetic")
+
+
+@pytest.mark.filterwarnings("error")
+def test_shares_stay_shares_and_empty_draws_are_silent():
+    rare = np.where(np.arange(40) < 2, 1.0, np.nan)  # most resamples draw neither
+    parts = [
+        pd.DataFrame(
+            dict(arm="oracle", seed=seed, id=range(40), group=range(40), rare_erased=rare,
+                 cavity_erased=(np.arange(40) < 8 * seed).astype(float),
+                 none_erased=np.nan)
+        )
+        for seed in (0, 1)
+    ]  # fmt: skip
+    table = fidelity.summarise(pd.concat(parts)).set_index("metric")
+    shares = table.loc[["rare_erased", "cavity_erased"], ["low", "value", "high"]].to_numpy()
+    assert (shares >= 0).all()
+    assert (shares <= 1).all()
+    assert (np.diff(shares, axis=1) >= 0).all()
+    assert table.loc["cavity_erased", ["low", "high"]].tolist() == [0, 1]
+    assert table.loc["none_erased", ["value", "low", "high"]].isna().all()
+    assert table.loc["none_erased", "n"] == 0
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        (1, "This training; of the method it says nothing."),
+        (2, "These two trainings; of the method they say nothing."),
+        (5, "5 trainings."),
+    ],
+)
+def test_only_several_trainings_speak_of_a_method(seeds, said):
     rows = [
-        dict(arm=arm, structure=name, measure=measure, value=value, low=0.0, high=1.0, n=9)
-        for name, value in (("cavity", 0.9), ("icm", 0.3), ("shell", np.nan))
-        for arm in ("cyclegan", "oracle")
-        for measure in ("dice", "invented")
-    ]
-    own, kept = safety.refuse_blind(pd.DataFrame(rows))
-    assert own.set_index("structure")["speaks"].to_dict() == dict(
-        cavity=True, icm=False, shell=False
-    )
-    assert set(kept["structure"]) == {"cavity"}
-    assert len(kept) == 4
+        dict(arm="simulated", against="grey", metric=metric, difference=middle, low=middle - 0.01,
+             high=middle + 0.01, n=9, seeds=seeds)
+        for metric, middle in (("auc", 0.1), ("cavity_invented", 0.2), ("inside_ssim", 0.0))
+    ]  # fmt: skip
+    lines = difference_verdict(pd.DataFrame(rows)).splitlines()
+    assert lines[0].endswith(f" against {arm_name('grey')}. {said}")
+    assert [line.split("**")[1] for line in lines[2:]] == ["better", "worse", "the same"]
+    assert "cavity invented (0.05 matters): +0.200 [+0.190, +0.210]" in lines[3]
 
 
 def test_outline_holds_the_structures_and_lies_where_the_images_are(dataset):
@@ -198,6 +280,18 @@ def test_outline_holds_the_structures_and_lies_where_the_images_are(dataset):
         assert float(y) == pytest.approx(15.5 + (place.y - frame.y) * scale, abs=1.5)
 
 
+def test_a_small_structure_counts_as_much_as_a_large_one():
+    large, small = discs((20, 20), radius=12), discs((10, 10), radius=3)
+    wanted = torch.stack([large, small, small & False]).float()
+    sure = 40 * (wanted - 0.5)
+    assert dice_loss(sure, wanted) == pytest.approx(0, abs=1e-4)
+    for missed in (0, 1):
+        read = sure.clone()
+        read[missed] = -20
+        assert dice_loss(read, wanted) == pytest.approx(0.5, abs=1e-4)
+    assert dice_loss(sure[2:], wanted[2:]) == 1  # there is none, and nothing to learn of it
+
+
 def test_masks_move_with_their_image():
     torch.manual_seed(0)
     masks = discs((12, 20), (25, 14), (20, 20))[:, None]
@@ -206,6 +300,14 @@ def test_masks_move_with_their_image():
         image, mask = moved(images, masks)
         assert torch.equal(image, mask * 200)
     assert not torch.equal(mask, masks.float())
+
+
+def test_light_from_above_stays_above():
+    torch.manual_seed(0)
+    shaded = torch.linspace(200, 50, 40).view(1, 1, 40, 1).expand(2, 1, 40, 40)
+    for _ in range(20):
+        image, _ = moved(shaded, shaded)
+        assert (image.diff(dim=2) <= 0).all()
 
 
 def test_a_disturbance_leaves_each_image_where_it_is():

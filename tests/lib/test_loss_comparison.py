@@ -13,7 +13,7 @@ from lib.evaluation.repeats import (
     metrics_over_seeds,
 )
 from lib.figures import seed_dots
-from lib.figures.verdicts import seeds_verdict
+from lib.figures.verdicts import difference_verdict
 from lib.models.fitting import TranslatorRecipe
 from lib.models.texture import LOSSES
 from lib.studies.embryo import STUDY, EmbryoParameters
@@ -75,9 +75,9 @@ def test_a_study_is_refused_before_it_runs_where_the_published_loss_has_no_weigh
 def test_study_runs_from_images_to_verdict(dataset, params):
     small = dataset.with_params(**GIVEN)
     rows = small.rows("ED1", "holdout")
-    predictions, limits, quality = loss_comparison.train_study(small, rows, [0, 1])
+    predictions, limits, fidelity = loss_comparison.train_study(small, rows, [0, 1])
     variants = set(loss_comparison.factors(params)["arm"])
-    assert set(predictions["arm"]) == set(quality["arm"]) == variants
+    assert set(predictions["arm"]) == set(fidelity["arm"]) == variants
     assert len(limits) == 2 * len(variants)
     combined = combine_folds(predictions)
     over, single = metrics_over_seeds(combined, limits), metrics_by_seed(combined, limits)
@@ -88,7 +88,7 @@ def test_study_runs_from_images_to_verdict(dataset, params):
     held = differences_over_seeds(combined, limits, loss_comparison.against(params))
     assert set(held["arm"]) == variants - {"none"}
     assert held.set_index("arm").loc["mind_transductive", "against"].eq("mind").all()
-    assert "none" in seeds_verdict(held)
+    assert "none" in difference_verdict(held)
     seed_dots(over, single, "synthetic phantom", "ED1")
 
 

@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from engine.errors import InputError
 from lib.evaluation.metrics import (
@@ -11,7 +9,6 @@ from lib.evaluation.metrics import (
     expected_calibration_error,
     reliability,
 )
-from lib.evaluation.quality import paired_image_quality
 
 
 def from_confusion(table):
@@ -73,31 +70,3 @@ def test_calibrated_scores_have_a_small_error():
     label = (rng.random(20_000) < score).astype(int)
     assert expected_calibration_error(label, score) < 0.015
     assert expected_calibration_error(label, score**3) > 0.1
-
-
-def test_image_quality_agrees_with_scikit_image():
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 256, (70, 1, 24, 32), dtype=np.uint8)  # more than one batch
-    noise = rng.normal(0, 25, truth.shape)
-    image = np.clip(truth + noise, 0, 255).astype(np.uint8)
-    quality = paired_image_quality(torch.from_numpy(truth), torch.from_numpy(image))
-    assert len(quality) == 70
-    for i in (0, 69):
-        a, b = truth[i, 0], image[i, 0]
-        ssim = structural_similarity(
-            a, b, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
-        )
-        assert quality["ssim"][i] == pytest.approx(ssim, abs=1e-4)
-        assert quality["psnr"][i] == pytest.approx(peak_signal_noise_ratio(a, b), abs=1e-3)
-
-
-def test_image_quality_of_identical_images():
-    image = torch.randint(0, 256, (2, 3, 16, 16), generator=torch.Generator().manual_seed(0))
-    quality = paired_image_quality(image.to(torch.uint8), image.to(torch.uint8))
-    assert quality["ssim"].tolist() == pytest.approx([1, 1])
-    assert quality["psnr"].tolist() == pytest.approx([80, 80])
-
-
-def test_image_quality_refuses_other_shapes():
-    with pytest.raises(InputError, match="one shape"):
-        paired_image_quality(*(torch.zeros(2, c, 16, 16, dtype=torch.uint8) for c in (1, 3)))

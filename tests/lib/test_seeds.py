@@ -11,7 +11,7 @@ from lib.evaluation.repeats import differences_over_seeds, gaps_over_seeds, metr
 from lib.evaluation.seeds import combine_seeds, seed_difference, seed_gap_closed
 from lib.evaluation.shift import calibration_table, score_shift
 from lib.evaluation.statistics import gap_closed, holm, metric_intervals, paired_difference
-from lib.figures.verdicts import differences, seeds_verdict
+from lib.figures.verdicts import difference_verdict, differences
 from lib.models.calibration import Calibration, calibrate, fit_temperature
 
 
@@ -108,7 +108,8 @@ def test_differences_are_paired_by_seed(label):
     assert found["p"] < 0.01
     assert found["p_holm"] == found["p"]  # one comparison
     assert found["sd"] < alone["sd"].min()
-    assert "ahead of far: near" in seeds_verdict(found.to_frame().T.assign(metric="auc"))
+    said = difference_verdict(found.to_frame().T.assign(metric="auc"))
+    assert said.startswith("near against far. 4 trainings.\n\n- **better**: AUC (0.02 matters): +")
 
 
 def test_gap_over_seeds_lies_between_raw_and_oracle(label):
