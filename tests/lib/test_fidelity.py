@@ -7,6 +7,7 @@ import pandas as pd
 import piq
 import pytest
 import torch
+from scipy.stats import beta
 from skimage.metrics import structural_similarity
 
 from lib.data.framing import crop
@@ -237,6 +238,16 @@ def test_shares_stay_shares_and_empty_draws_are_silent():
     assert table.loc["none_erased", "n"] == 0
 
 
+@pytest.mark.parametrize(("count", "said"), [(7, "undecided"), (200, "the same")])
+def test_few_images_without_a_difference_decide_nothing(count, said):
+    one = pd.DataFrame(dict(id=range(count), group=range(count), seed=0, cavity_erased=0.0))
+    each = pd.concat([one.assign(arm=arm) for arm in ("grey", "simulated")])
+    (found,) = fidelity.compare(each, {"simulated": "grey"}).itertuples()
+    assert found.verdict == said
+    # The exact limits of 0 of ``count``, to either side.
+    assert found.high == -found.low == pytest.approx(beta.ppf(0.975, 1, count))
+
+
 @pytest.mark.parametrize(
     ("seeds", "said"),
     [
@@ -254,7 +265,7 @@ def test_only_several_trainings_speak_of_a_method(seeds, said):
     lines = difference_verdict(pd.DataFrame(rows)).splitlines()
     assert lines[0].endswith(f" against {arm_name('grey')}. {said}")
     assert [line.split("**")[1] for line in lines[2:]] == ["better", "worse", "the same"]
-    assert "cavity invented (0.05 matters): +0.200 [+0.190, +0.210]" in lines[3]
+    assert lines[3] == "- **worse**, cavity invented (0.05 matters): +0.200 [+0.190, +0.210]."
 
 
 def test_outline_holds_the_structures_and_lies_where_the_images_are(dataset):
