@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lib.data.dataset import Dataset
 from lib.data.interface import STRUCTURES
+from lib.evaluation.bootstrap import LEVEL
 from lib.evaluation.intervals import mean_interval, share_interval
 from lib.evaluation.relevance import with_verdicts
 from lib.evaluation.safety import DISTURBANCES, PRESENT, structure_kept
@@ -254,7 +255,8 @@ def compare(each: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
     Returns
     -------
     Columns arm, against, metric, difference, low, high, n, seeds, verdict (``relevance.verdict``).
-    Intervals: BCa over images; of several seeds as ``seeds.combine_seeds``.
+    Intervals: BCa over images; of several seeds as ``seeds.combine_seeds``; of shares that differ
+    in no image, what n images without a difference leave open (Clopper and Pearson 1934).
     """
     tables = {arm: table.set_index(["id", "group", "seed"]) for arm, table in each.groupby("arm")}
     rows = []
@@ -267,6 +269,10 @@ def compare(each: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
             else:
                 found = mean_interval(change["value"].to_numpy(dtype=float))
             kept = {name: found[name] for name in ("low", "high", "n")}
+            if metric.endswith(_SHARES) and found["low"] == found["high"]:
+                # No image differs; of few images that says little (as statistics.limits_at_one).
+                unseen = 1 - ((1 - LEVEL) / 2) ** (1 / found["n"])
+                kept |= dict(low=found["low"] - unseen, high=found["high"] + unseen)
             rows.append(
                 dict(arm=arm, against=other, metric=metric, difference=found["value"], **kept,
                      seeds=seeds)

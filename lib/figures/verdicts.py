@@ -101,23 +101,19 @@ def _whose(seeds: int) -> str:
 
 
 def _lines(found: pd.DataFrame, heading: str) -> str:
-    """Better, worse, the same and undecided, a line each; the arms are named where several are."""
+    """A line for each verdict and measure; the arms are named where there are several."""
     seeds = int(found["seeds"].max()) if "seeds" in found else 1
     lines = [f"{heading}. {_whose(seeds)}.", ""]
     several = found["arm"].nunique() > 1
     judged = with_verdicts(found[found["n"] > 0])
     for said in (BETTER, WORSE, SAME, UNDECIDED):
-        told = []
         for metric, part in judged[judged["verdict"] == said].groupby("metric", sort=False):
             each = [
                 (f"{arm_name(row['arm'])} " if several else "") + _tested(row)
                 for _, row in part.iterrows()
             ]
-            told.append(
-                f"{_measure(metric)} ({abs(smallest(metric)):g} matters): {'; '.join(each)}"
-            )
-        if told:
-            lines.append(f"- **{said}**: {'. '.join(told)}.")
+            matters = f"{_measure(metric)} ({abs(smallest(metric)):g} matters)"
+            lines.append(f"- **{said}**, {matters}: {'; '.join(each)}.")
     return "\n".join(lines)
 
 

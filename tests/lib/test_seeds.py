@@ -109,7 +109,7 @@ def test_differences_are_paired_by_seed(label):
     assert found["p_holm"] == found["p"]  # one comparison
     assert found["sd"] < alone["sd"].min()
     said = difference_verdict(found.to_frame().T.assign(metric="auc"))
-    assert said.startswith("near against far. 4 trainings.\n\n- **better**: AUC (0.02 matters): +")
+    assert said.startswith("near against far. 4 trainings.\n\n- **better**, AUC (0.02 matters): +")
 
 
 def test_gap_over_seeds_lies_between_raw_and_oracle(label):
