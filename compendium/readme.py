@@ -98,9 +98,12 @@ def severity_text() -> str:
 
 
 def fidelity_text() -> str:
-    """Markdown: which translators are truer to the embryo, over all trainings."""
-    folder = REFERENCE / "phantom_full" / "04_evaluation" / "tables"
-    return difference_verdict(pd.read_csv(folder / "fidelity_differences.csv")) + "\n"
+    """Markdown: which translators are truer to the embryo, by the most trainings that are kept."""
+    for profile in ("phantom_full", "quick"):
+        kept = REFERENCE / profile / "04_evaluation" / "tables" / "fidelity_differences.csv"
+        if kept.is_file():
+            return f"{profile}: {difference_verdict(pd.read_csv(kept))}\n"
+    return ""
 
 
 def claims_table() -> str:
