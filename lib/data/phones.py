@@ -12,7 +12,8 @@ from torch import Tensor
 from lib.data.parameters import ImageParameters
 from lib.data.random_looks import crops
 from lib.phantom.embryo import grow
-from lib.phantom.optics import phone, photograph
+from lib.phantom.optics import photograph
+from lib.phantom.phone import phone
 
 _TOGETHER = 64  # phantoms drawn at once
 
@@ -40,7 +41,7 @@ def phone_series(
     Parameters
     ----------
     ids : of the target domain, as ``PhantomSource`` gives them
-    severities : see ``lib.phantom.optics.phone``
+    severities : see ``lib.phantom.phone.phone``
     """
     seeds = np.array([int(id.split("/")[1]) for id in ids])
     truth, inside = [], []

@@ -14,7 +14,8 @@ from lib.evaluation.relevance import BETTER, SAME, UNDECIDED, WORSE
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble
 from lib.phantom.embryo import grow
-from lib.phantom.optics import phone, photograph
+from lib.phantom.optics import photograph
+from lib.phantom.phone import phone
 
 
 def test_severity_1_is_the_phone_of_all_other_figures():
