@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -110,43 +110,6 @@ DEVICES = {
         file=partial(sensor.jpeg, quality=(25, 50)),
     ),
 }
-
-
-def phone(severity: float) -> Device:
-    """A phone on a small microscope, from nearly the good device (0) to ED1 (1) and beyond.
-
-    With ``severity`` relief gives way to bright field, the lens grows soft, the sensor noisy and
-    the compression strong: lengths, noise and compression by equal factors, the rest by equal
-    steps. At 1 every part is that of ``DEVICES["ED1"]``.
-
-    Raises
-    ------
-    InputError
-        Below 0 or above 2.
-    """
-    if not 0 <= severity <= 2:
-        raise InputError(f"severity {severity}: choose one from 0 (good) over 1 (ED1) to 2.")
-    s, less = severity, max(0.0, 1 - severity)
-
-    def factor(good: float, ed1: float) -> float:
-        return good * (ed1 / good) ** s
-
-    contrast = partial(lit.bright_field, refraction=2.5 * s, density=0.10)
-    if less:
-        contrast = partial(lit.oblique, gain=1.9 * less, **contrast.keywords)
-    return replace(
-        DEVICES["ED1"],
-        contrast=contrast,
-        lens=partial(
-            sensor.lens, softness=factor(0.0013, 0.007), defocus=factor(0.006, 0.015),
-            fall=(0.2 * s, 0.7 * s if s < 1 else 0.7),
-        ),
-        noise=partial(
-            sensor.sensor_noise, sigma=(factor(0.8, 5.0), factor(1.4, 12.0)),
-            colour=min(1.0, 0.8 * s), demosaic=0.6 * s,
-        ),
-        file=partial(sensor.jpeg, quality=(max(5.0, 94 - 69 * s), max(10.0, 98 - 48 * s))),
-    )  # fmt: skip
 
 
 def _device(name: str) -> Device:
