@@ -66,7 +66,7 @@ def test_a_study_without_a_loss_is_refused(params):
 def test_a_study_is_refused_before_it_runs_where_the_published_loss_has_no_weights(dataset):
     given = dict(loss_study=True, texture_loss="mind", texture_network_weights="")
     small = dataset.with_params(**given)
-    with pytest.raises(InputError, match=r"loss_study.*\n.*texture_network_weights"):
+    with pytest.raises(InputError, match=r"notebook 03.*\n.*texture_network_weights"):
         STUDY.check(small.params, small.source)
     small = dataset.with_params(**given | GIVEN)
     STUDY.check(small.params, small.source)
