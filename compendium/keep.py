@@ -22,14 +22,16 @@ from engine.results import PACKED, file_digests, replace_folder, write_atomicall
 CLAIMS = ("claims.json", "claims.md")  # judged after the manifest was written
 LONG = 64 * 1024  # bytes; a longer table is packed
 COLOURS = 256  # of a picture in a kept notebook
+# What the README shows.
+PICTURES = ("images_*.png", "severity.png", "real_embryos.png")
 
 
 def keep_results(folder: str | Path, out: str | Path) -> None:
     """Copy the results of a run to ``out``, in place of what lies there.
 
     Kept are the executed notebooks, tables, predictions, records, cards and claims, and of the
-    figures the image sheets; no weights. Of a run on real images no notebook and no figure, for
-    the images in them are not ours to hand on. Long tables are packed (gzip, the same CSV), the
+    figures `PICTURES`; no weights. Of a run on real images no notebook and no figure, for the
+    images in them are not ours to hand on. Long tables are packed (gzip, the same CSV), the
     pictures in the notebooks are reduced to a palette, and the manifest lists the files as they
     then are. ``folder`` may be ``out``, and keeping what was kept changes nothing.
 
@@ -64,7 +66,7 @@ def keep_results(folder: str | Path, out: str | Path) -> None:
 def _is_kept(name: str, real: bool) -> bool:
     path = PurePosixPath(name)
     if path.parent.name == "figures":
-        return not real and path.match("images_*.png")
+        return not real and any(map(path.match, PICTURES))
     return path.suffix != ".safetensors" and not (real and path.suffix == ".ipynb")
 
 

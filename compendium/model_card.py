@@ -110,8 +110,7 @@ def _seen(bundle: Bundle, split: pd.DataFrame) -> str:
             what = f"{p.simulated_phantoms} phantoms that occur in no run"
         return (
             f"No image of {bundle.domain}. It learnt from {what}, each as {p.simulated_looks} "
-            f"microscopes drawn at random take it and as {p.source_domain} does. All images of the "
-            "run: its `data_card.md`."
+            f"microscopes drawn at random take it and as {p.source_domain} does."
         )
     rows = []
     for domain, parts in (

@@ -19,6 +19,7 @@ from compendium.claims.report import markdown_table, summary
 from engine.parameters import load_params
 from engine.paths import ROOT
 from engine.results import Finished
+from lib.evaluation.transfer import real_words
 from lib.figures.severity import published_untouched, severity_words
 from lib.figures.style import arm_name
 from lib.figures.verdicts import control_verdict, difference_verdict
@@ -28,7 +29,7 @@ REFERENCE = ROOT / "results" / "reference"
 PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
 PAGES = (ROOT / "README.md", ROOT / "docs" / "own_devices.md", ARCHITECTURE)
 BLOCK = re.compile(
-    r"<!-- (results|severity|fidelity|seeds|claims|own_devices|bench|growth|rooms) -->\n"
+    r"<!-- (results|severity|fidelity|real|seeds|claims|own_devices|bench|growth|rooms) -->\n"
     r".*?<!-- /\1 -->",
     re.DOTALL,
 )
@@ -92,7 +93,8 @@ def seeds_text() -> str:
 
 def severity_text() -> str:
     """Markdown: from which shift on translation helps, by the kept run of quick."""
-    gains = pd.read_csv(REFERENCE / "quick" / "04_evaluation" / "tables" / "severity_gains.csv")
+    (kept,) = (REFERENCE / "quick").glob("*/tables/severity_gains.csv")
+    gains = pd.read_csv(kept)
     target = load_params(ROOT / "params" / "quick.yaml").target_domain
     return severity_words(gains, SIMULATED, published_untouched(adaptation(target))) + "\n"
 
@@ -100,10 +102,15 @@ def severity_text() -> str:
 def fidelity_text() -> str:
     """Markdown: which translators are truer to the embryo, by the most trainings that are kept."""
     for profile in ("phantom_full", "quick"):
-        kept = REFERENCE / profile / "04_evaluation" / "tables" / "fidelity_differences.csv"
-        if kept.is_file():
+        for kept in (REFERENCE / profile).glob("*/tables/fidelity_differences.csv"):
             return f"{profile}: {difference_verdict(pd.read_csv(kept))}\n"
     return ""
+
+
+def real_text() -> str:
+    """Markdown: what the translators that learnt from phantoms make of real embryos."""
+    (kept,) = (REFERENCE / "quick").glob("*/tables/real_embryos.csv")
+    return real_words(pd.read_csv(kept)) + "\n"
 
 
 def claims_table() -> str:
@@ -165,7 +172,8 @@ def _benches() -> list[Path]:
 def filled(text: str) -> str:
     """A text with its generated blocks replaced."""
     tables = dict(
-        results=results_table, severity=severity_text, fidelity=fidelity_text, seeds=seeds_text,
+        results=results_table, severity=severity_text, fidelity=fidelity_text, real=real_text,
+        seeds=seeds_text,
         claims=claims_table, own_devices=own_devices_text, bench=bench_texts, growth=growth_of_one,
         rooms=rooms_table,
     )  # fmt: skip

@@ -1,10 +1,10 @@
-from . import verdicts
+from . import identification, severity, verdicts
 from .bars import confusion_panel, fold_dots, metric_bars
 from .curves import calibration_plot, learning_curves, loss_curves, roc_plot
 from .decision import miss_sheet, predictive_value_curves
 from .domains import count_bars, domain_gap_plot, statistics_by_domain
 from .faults import faults_sheet
-from .identification import identification_dots, identification_words
+from .identification import identification_dots
 from .safety import (
     fidelity_dots,
     flip_dots,
@@ -15,5 +15,5 @@ from .safety import (
 )
 from .schematic import translation_schematic
 from .seeds import seed_dots
-from .severity import published_untouched, severity_curves, severity_words
+from .severity import severity_curves
 from .sheets import device_comparison, frames_sheet, image_sheet, sample_sheet

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.checkpoints import Checkpoints
-from engine.fabric import make_fabric
+from engine.fabric import make_fabric, number_kind
 from engine.parameters import Parameters
 from engine.progress import progress
 from lib.models.classifier import to_unit
@@ -117,6 +117,7 @@ def train_segmenter(
     """
     fabric = make_fabric(params)
     fabric.seed_everything(seed, verbose=False)
+    kind = number_kind(fabric, params)
     network = Segmenter(masks.shape[1]).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE)
     batches = max(1, len(stack) // BATCH)
@@ -131,7 +132,7 @@ def train_segmenter(
         losses = []
         for rows in torch.randperm(len(stack)).split(BATCH)[:batches]:
             images, wanted = moved(stack[rows], masks[rows])
-            images = to_unit(disturbed(images).clamp(0, 255)).to(fabric.device)
+            images = to_unit(disturbed(images).clamp(0, 255)).to(**kind)
             wanted = wanted.to(fabric.device)
             logits = network(images).float()
             loss = dice_loss(logits, wanted) + F.binary_cross_entropy_with_logits(
@@ -151,6 +152,6 @@ def train_segmenter(
 @torch.inference_mode()
 def segment(network: nn.Module, stack: Tensor, batch: int = 64) -> Tensor:
     """Masks bool (N, classes, H, W) of uint8 images (N, 1, H, W)."""
-    device = next(network.parameters()).device
-    parts = [(network(to_unit(part.to(device))) > 0).cpu() for part in stack.split(batch)]
+    weight = next(network.parameters())
+    parts = [(network(to_unit(part).to(weight)) > 0).cpu() for part in stack.split(batch)]
     return torch.cat(parts)

@@ -20,7 +20,7 @@ from engine.keys import file_digest
 from engine.results import Finished, file_digests
 
 MEGABYTE = 1e6
-LARGEST = {"quick": 8 * MEGABYTE, "phantom_full": 14 * MEGABYTE}
+LARGEST = {"quick": 10 * MEGABYTE, "phantom_full": 14 * MEGABYTE}
 
 
 def picture(size=(300, 200)) -> bytes:

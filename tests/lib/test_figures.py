@@ -15,6 +15,7 @@ from PIL import Image
 from compendium.reader_study import figures as readers
 from lib import figures
 from lib.evaluation.decision import CallCounts, by_prevalence
+from lib.evaluation.identification import identification
 from lib.evaluation.metrics import METRICS
 from lib.evaluation.statistics import metric_intervals
 from lib.figures import style
@@ -167,6 +168,21 @@ def agreements():
     return pd.DataFrame(rows)
 
 
+def graded():
+    """AUC by severity of two arms, and the gain of the one over the other."""
+    rows = [
+        dict(severity=s, arm=arm, metric="auc", value=v, low=v - 0.02, high=v + 0.02, n=40)
+        for arm, values in (("grey", (0.95, 0.6)), ("simulated", (0.96, 0.97)))
+        for s, v in zip((0.0, 1.0), values, strict=True)
+    ]
+    gains = [
+        dict(severity=s, arm="simulated", metric="auc", untouched=u, difference=d, low=d - 0.02,
+             high=d + 0.02, n=40)
+        for s, u, d in ((0.0, 0.95, 0.01), (1.0, 0.6, 0.37))
+    ]  # fmt: skip
+    return pd.DataFrame(rows), pd.DataFrame(gains)
+
+
 DRAWINGS = {
     "sample_sheet": lambda: figures.sample_sheet(
         {(domain, label): stack(3, 3) for domain in ("ED4", "ED1") for label in (0, 1)}, NOTE
@@ -226,6 +242,13 @@ DRAWINGS = {
     "miss_sheet": lambda: figures.miss_sheet(
         dict(photograph=stack(9, 3), translated=stack(9), truth=stack(9)), missed(), NOTE,
         "ED1 hold-out",
+    ),
+    "identification_dots": lambda: figures.identification_dots(
+        identification({"mind": np.eye(6) * -0.5 + 1, "gram": np.ones((6, 6))}), NOTE,
+        "Which loss knows the object?",
+    ),
+    "severity_curves": lambda: figures.severity_curves(
+        *graded(), NOTE, "From which shift on?", published=0.95
     ),
     "reader_dots": lambda: readers.reader_dots(
         read_images(), dict(ED4=True, cyclegan_texture=False), NOTE, ["no blastocyst", "blastocyst"]

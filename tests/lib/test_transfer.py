@@ -105,19 +105,19 @@ GAINS = pd.DataFrame(
 
 
 def test_words_name_where_it_helps_and_where_it_harms():
-    words = figures.severity_words(GAINS, "simulated", 0.957)
+    words = figures.severity.severity_words(GAINS, "simulated", 0.957)
     assert "better than the untouched image at severity (untouched AUC): 1 (0.600)" in words
     assert "**is read worse** at severity (untouched AUC): 0 (0.970)" in words
     assert "makes no difference that matters at severity (untouched AUC): 0.5 (0.950)" in words
     assert "nearest is severity 0.5 with 0.950" in words
     assert "+0.000 [-0.010, +0.010]: the same" in words
-    assert "published" not in figures.severity_words(GAINS, "simulated", None)
+    assert "published" not in figures.severity.severity_words(GAINS, "simulated", None)
 
 
 def test_the_published_number_is_that_of_untouched_images():
     table = pd.DataFrame(
         dict(published_as=["ED1 translated", "ED1 as luma, not translated"], auc=[0.9, 0.95])
     )
-    assert figures.published_untouched(table) == 0.95
-    assert figures.published_untouched(table.head(1)) is None
-    assert figures.published_untouched(pd.DataFrame()) is None
+    assert figures.severity.published_untouched(table) == 0.95
+    assert figures.severity.published_untouched(table.head(1)) is None
+    assert figures.severity.published_untouched(pd.DataFrame()) is None
