@@ -13,7 +13,7 @@ import pandas as pd
 from compendium.claims.report import markdown_table
 from compendium.model_card import model_card
 from engine.errors import InputError
-from engine.parameters import check_params
+from engine.parameters import check_record
 from engine.results import Finished, tables_in, write_atomically
 from lib.models.parameters import TranslationParameters
 
@@ -67,7 +67,7 @@ def data_card(audit: Finished, data: str) -> str:
     InputError
         A table of the audit is missing.
     """
-    params = check_params(audit.record()["parameters"], f"the record of {audit.notebook}")
+    params = check_record(audit.record()["parameters"], f"the record of {audit.notebook}")
     split, integrity = audit.table("split"), audit.table("integrity")
     exact, near = audit.table("exact_duplicates"), audit.table("near_duplicates")
     across = int((~near["same_domain"].astype(bool)).sum())

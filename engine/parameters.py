@@ -77,6 +77,15 @@ def check_params(values: dict[str, Any], origin: str) -> Any:
         raise InputError(_explain(error, kind, origin)) from None
 
 
+def check_record(values: dict[str, Any], origin: str) -> Any:
+    """As ``check_params``, of what an earlier version has written: a parameter that there is none
+    of any more is left out, since what it decided is done."""
+    kind = load_study(values.get("study", Parameters.model_fields["study"].default)).parameters
+    return check_params(
+        {name: value for name, value in values.items() if name in kind.model_fields}, origin
+    )
+
+
 def load_params(path: str | Path, **overrides: Any) -> Any:
     """Read one parameter file of ``params/``; ``overrides`` win over the file.
 

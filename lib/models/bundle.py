@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from engine.errors import InputError
-from engine.parameters import check_params
+from engine.parameters import check_record
 from engine.store import read_tensors, write_tensors
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble
@@ -82,7 +82,7 @@ def load_bundle(path: str | Path, device: torch.device | str = "cpu") -> Bundle:
         tensors, head = read_tensors(path)
         if head["format"] != FORMAT:
             raise ValueError(f"its format is {head['format']!r}")
-        params = check_params(head["params"], str(path))
+        params = check_record(head["params"], str(path))
         generator = CycleGAN(params, channels=1).to_source
         generator.load_state_dict(_part(tensors, "generator"))
         networks = []

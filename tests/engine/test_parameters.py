@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.parameters import check_params, load_params, parameters_in
+from engine.parameters import check_params, check_record, load_params, parameters_in
 from lib.models.parameters import PRESETS
 from lib.studies.embryo import EmbryoParameters
 
@@ -111,3 +111,13 @@ def test_notebook_parameter_of_the_wrong_type_is_refused():
 def test_parameters_cannot_change_during_a_run():
     with pytest.raises(ValueError, match="frozen"):
         EmbryoParameters().folds = 3
+
+
+def test_what_an_earlier_version_wrote_is_read_without_what_is_gone():
+    """Weights and records outlive parameters; a wrong value in them is refused all the same."""
+    given = {"seed": 3, "ablation_steps": 200}
+    with pytest.raises(InputError, match="ablation_steps"):
+        check_params(given, "mine")
+    assert check_record(given, "mine").seed == 3
+    with pytest.raises(InputError, match="seed"):
+        check_record(given | {"seed": "three"}, "mine")
