@@ -18,8 +18,8 @@ from engine.progress import progress
 from lib.data.random_looks import random_looks
 from lib.evaluation.fidelity import likeness
 from lib.figures.style import save_figure
-from lib.models.networks import build_texture_loss
 from lib.models.simulation import train_simulated
+from lib.models.texture import build_texture_loss
 from lib.models.translation import train_translator, translate
 
 LOOKS = 30  # in a training

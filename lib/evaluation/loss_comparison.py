@@ -23,8 +23,8 @@ from lib.evaluation.arms import predict
 from lib.evaluation.fidelity import measure, summarise
 from lib.evaluation.identification import COUNT, identification, loss_matrix
 from lib.models.fitting import TranslatorRecipe, fit_classifiers, fit_translators
-from lib.models.networks import build_texture_loss
 from lib.models.parameters import TextureName, TranslationParameters
+from lib.models.texture import build_texture_loss
 from lib.models.translation import translate
 
 NONE = "none"

@@ -21,9 +21,10 @@ from lib.models.calibration import calibrate
 from lib.models.classifier import FoldEnsemble, predict_logits, soften, train_classifier
 from lib.models.cyclegan import CycleGAN
 from lib.models.gate import Gate
-from lib.models.networks import build_network, build_texture_loss, weights_of
+from lib.models.networks import build_network, weights_of
 from lib.models.parameters import TranslationParameters, chosen_settings
 from lib.models.simulation import Simulated, simulated_training
+from lib.models.texture import build_texture_loss
 from lib.models.translation import train_translator
 
 # Classifiers do not grow stale when the translator's code changes.
@@ -217,9 +218,7 @@ def _train_translator(
     params: TranslationParameters,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:
-    loss = None
-    if params.texture_loss != "none":
-        loss = build_texture_loss(params.texture_loss, classifier, params)
+    loss = build_texture_loss(params.texture_loss, classifier, params)
     if not texture:  # watched all the same
         params = params.model_copy(update=dict(texture_rule="constant", texture_weight=0.0))
     images = torch.from_numpy(target), torch.from_numpy(source)
@@ -278,3 +277,18 @@ def fit_translators(
         networks.load_state_dict(weights)
         fits[name] = networks.to(device).eval(), history
     return fits
+
+
+def check_networks(params: TranslationParameters) -> None:
+    """Build every named network once, with its pretrained weights, so that nothing fails later.
+
+    Raises
+    ------
+    InputError
+        As ``networks.build_network``.
+    """
+    names = [params.classifier, *params.compared_classifiers.split(",")]
+    for name in filter(None, names):
+        build_network(name, 3, params.classifier_weights)
+    for loss in (params.texture_loss, params.simulated_texture_loss):
+        build_texture_loss(loss, nn.Identity(), params)

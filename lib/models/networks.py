@@ -6,14 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import timm
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from engine.errors import InputError
 from lib.models import imagenet
-from lib.models.parameters import TranslationParameters, TranslatorParameters
-from lib.models.texture import LOSSES, TextureLoss
 
 
 def build_network(name: str, channels: int, weights: str, classes: int = 1) -> nn.Module:
@@ -77,42 +74,9 @@ def build_network(name: str, channels: int, weights: str, classes: int = 1) -> n
         ) from error
 
 
-def check_networks(params: TranslationParameters) -> None:
-    """Build every named network once, with its pretrained weights, so that nothing fails later.
-
-    Raises
-    ------
-    InputError
-        As ``build_network``.
-    """
-    names = [params.classifier, *params.compared_classifiers.split(",")]
-    for name in filter(None, names):
-        build_network(name, 3, params.classifier_weights)
-    for loss in (params.texture_loss, params.simulated_texture_loss):
-        build_texture_loss(loss, nn.Identity(), params)
-
-
 def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
     """Weights by name, as part of a key."""
     return {name: weight.cpu().numpy().copy() for name, weight in network.state_dict().items()}
-
-
-def build_texture_loss(
-    name: str, classifier: nn.Module, params: TranslatorParameters
-) -> TextureLoss | None:
-    """The texture loss of this name with its networks; None for ``none``.
-
-    ``classifier`` is the source classifier (one channel). ``random`` is the loss ``efficientnet``
-    of the same network untrained, from one seed whatever the run's.
-    """
-
-    def published() -> nn.Module:
-        if name == "random":
-            torch.manual_seed(0)
-            return build_network(params.texture_network, 3, "")
-        return build_network(params.texture_network, 3, params.texture_network_weights)
-
-    return None if name == "none" else LOSSES[name](classifier, published)
 
 
 def _head(network: nn.Module) -> set[str]:

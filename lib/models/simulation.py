@@ -23,9 +23,9 @@ from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.data.random_looks import Looks, random_looks, taken_again
 from lib.models.cyclegan import Generator, draw_weights
-from lib.models.networks import build_texture_loss, weights_of
+from lib.models.networks import weights_of
 from lib.models.parameters import TranslationParameters, TranslatorParameters, chosen_settings
-from lib.models.texture import OF_CLASSIFIER, TextureLoss, TextureWeight
+from lib.models.texture import OF_CLASSIFIER, TextureLoss, TextureWeight, build_texture_loss
 from lib.models.translation import linear_decay
 
 

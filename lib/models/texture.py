@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.models import imagenet
+from lib.models.networks import build_network
+from lib.models.parameters import TranslatorParameters
 from lib.models.structure import StructureLoss
 
 TextureLoss = Callable[[Tensor, Tensor], Tensor]
@@ -189,6 +191,24 @@ LOSSES: dict[str, Callable[[nn.Module, Callable[[], nn.Module]], TextureLoss]] =
     "energy": lambda classifier, published: energy_loss,
     "structure": lambda classifier, published: StructureLoss(),
 }
+
+
+def build_texture_loss(
+    name: str, classifier: nn.Module, params: TranslatorParameters
+) -> TextureLoss | None:
+    """The texture loss of this name with its networks; None for ``none``.
+
+    ``classifier`` is the source classifier (one channel). ``random`` is the loss ``efficientnet``
+    of the same network untrained, from one seed whatever the run's.
+    """
+
+    def published() -> nn.Module:
+        if name == "random":
+            torch.manual_seed(0)
+            return build_network(params.texture_network, 3, "")
+        return build_network(params.texture_network, 3, params.texture_network_weights)
+
+    return None if name == "none" else LOSSES[name](classifier, published)
 
 
 # Those made of the run's own classifier: another classifier gives another loss.

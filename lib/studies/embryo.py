@@ -50,7 +50,7 @@ def check(params: EmbryoParameters, images: Source) -> None:
         Images that cannot be divided, an unknown network, or weights that cannot be had.
     """
     from lib.data.splits import split_table
-    from lib.models.networks import check_networks
+    from lib.models.fitting import check_networks
 
     split_table(images.table(), params.folds, params.holdout_shares, params.seed)
     # Notebook 03 compares the published loss with all others, whatever the parameters name.

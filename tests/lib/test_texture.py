@@ -13,8 +13,8 @@ from torch import nn
 from engine.errors import InputError
 from engine.parameters import check_params
 from lib.models import texture
+from lib.models.fitting import check_networks
 from lib.models.imagenet import imagenet_network
-from lib.models.networks import build_texture_loss, check_networks
 from lib.studies.embryo import EmbryoParameters
 
 
@@ -113,7 +113,7 @@ def test_random_features_are_of_one_seed():
     params = EmbryoParameters(texture_loss="random", texture_network="test_resnet")
 
     def weights(params):
-        return build_texture_loss("random", nn.Identity(), params).network.state_dict()
+        return texture.build_texture_loss("random", nn.Identity(), params).network.state_dict()
 
     torch.manual_seed(1)
     first = weights(params)

@@ -10,11 +10,13 @@ import torch
 
 from engine.errors import InputError
 from engine.fabric import DivergedError
+from engine.keys import import_closure
 from lib.models import texture
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble, predict_logits, to_unit, train_classifier
+from lib.models.fitting import CLASSIFIER_CODE, check_networks
 from lib.models.gate import Gate
-from lib.models.networks import build_network, check_networks
+from lib.models.networks import build_network
 from lib.models.translation import linear_decay, polynomial_average, train_translator, translate
 from lib.studies.embryo import EmbryoParameters
 
@@ -300,3 +302,9 @@ def test_networks_are_checked_before_a_run(tmp_path):
         )
     with pytest.raises(InputError, match="resnet51x"):
         check_networks(EmbryoParameters(**small, compared_classifiers="resnet51x"))
+
+
+def test_classifiers_do_not_grow_stale_with_the_translators_code():
+    files = {path.name for path in import_closure(CLASSIFIER_CODE)}
+    assert "classifier.py" in files
+    assert not files & {"texture.py", "structure.py", "translation.py", "optics.py"}
