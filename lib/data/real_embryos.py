@@ -1,4 +1,4 @@
-"""Real photographs of embryos by the good device, and as the phone's optics take them again."""
+"""Real photographs of embryos by the good device, and as a simulated microscope takes them."""
 
 from __future__ import annotations
 
@@ -12,45 +12,56 @@ from torch import Tensor
 from lib.data.framing import crop, find_embryos
 from lib.data.images import to_grey
 from lib.data.parameters import ImageParameters
-from lib.phantom.optics import DEVICES, rephotograph
+from lib.data.random_looks import crops
+from lib.phantom.embryo import EXTENT
+from lib.phantom.optics import photograph
+from lib.phantom.recovery import recovered_embryos
 
-OPTICS = "ED1"
+_FINE = 2  # pixels of a recovered height per pixel of a photograph
+GOOD, PHONE = "ED4", "ED1"
 
 
 @dataclass(frozen=True)
 class RealPairs:
-    """Registered crops of N embryos, uint8 (N, 1, S, S), and the disc of the embryo, bool."""
+    """Registered crops of N embryos, uint8 (N, 1, S, S).
+
+    truth : the real photographs
+    again : what the simulated good device makes of the recovered heights: as near to the truth as
+        anything can be held to come that was photographed from them
+    look : what the simulated phone makes of them
+    inside : bool, the disc of the embryo
+    """
 
     truth: Tensor
+    again: Tensor
     look: Tensor
     inside: Tensor
 
 
 def through_phone(images: Sequence[np.ndarray], params: ImageParameters) -> RealPairs:
-    """Photograph real photographs again by the phone of the phantoms, at its size and view.
+    """Photograph real embryos by the phone of the phantoms, at its size and view.
 
-    What the phone makes of matter cannot be known from a photograph (see
-    ``lib.phantom.optics.rephotograph``): semi-synthetic, real embryos and a simulated device.
+    Semi-synthetic, real embryos and a simulated device: the phone sees the height that their
+    relief tells of (``lib.phantom.recovery``), not the grey values of the photograph.
 
     Parameters
     ----------
-    images : uint8 (H, W) or (H, W, 3), by a device with the source's look
+    images : uint8 (H, W) or (H, W, 3), of relief lit from above, as ED4's
     """
-    machine = DEVICES[OPTICS]
-    height = round(params.phantom_width * machine.aspect)
-    radius = np.mean(machine.diameter) / 2 * height  # of the embryo in the phone's photograph
-    truth, look = [], []
-    for number, (image, found) in enumerate(zip(images, find_embryos(images), strict=True)):
+    greys = [to_grey(image) for image in images]
+    side = _FINE * params.phantom_width
+    wide, truth = [], []
+    for grey, found in zip(greys, find_embryos(greys), strict=True):
         place = found.x, found.y, found.radius
-        truth.append(crop(to_grey(image), *place, params.field_of_view, params.image_size))
-        # A square that shows as much around the embryo as the phone does.
-        view = height / 2 / radius
-        small = crop(to_grey(image), *place, view, height)
-        taken = to_grey(rephotograph(small, OPTICS, seed=number))
-        middle = (height - 1) / 2
-        look.append(crop(taken, middle, middle, radius, params.field_of_view, params.image_size))
-    side = params.image_size
-    line = (np.arange(side) + 0.5) / side * 2 - 1
+        wide.append(crop(grey, *place, EXTENT, side))
+        truth.append(crop(grey, *place, params.field_of_view, params.image_size))
+    embryos = recovered_embryos(np.stack(wide).astype(np.float32) / 255)
+    seeds, centred = np.arange(len(greys)), np.zeros((len(greys), 3))
+    looks = {
+        device: crops(photograph(embryos, seeds, device, params.phantom_width), centred, params)
+        for device in (GOOD, PHONE)
+    }
+    line = (np.arange(params.image_size) + 0.5) / params.image_size * 2 - 1
     disc = np.hypot(line, line[:, None]) < 1 / params.field_of_view
-    stacks = (torch.from_numpy(np.stack(crops))[:, None] for crops in (truth, look))
-    return RealPairs(*stacks, torch.from_numpy(disc).expand(len(truth), 1, side, side))
+    stacks = (torch.from_numpy(stack)[:, None] for stack in (np.stack(truth), *looks.values()))
+    return RealPairs(*stacks, torch.from_numpy(disc).expand(len(greys), 1, *disc.shape))

@@ -1,4 +1,4 @@
-"""What a translation is worth beyond its own phone and phantoms: other phones, real embryos."""
+"""What a translation is worth beyond its own phone and phantoms: other devices, other embryos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.data.images import decode
 from lib.data.parameters import ImageParameters
-from lib.data.phones import phone_series
+from lib.data.phones import photographed_by
 from lib.data.real_embryos import through_phone
 from lib.evaluation.arms import predict
 from lib.evaluation.controls import histogram_match
@@ -24,9 +24,14 @@ from lib.evaluation.statistics import metric_intervals, paired_difference
 from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import Generator
 from lib.models.translation import translate
+from lib.phantom.optics import DEVICES
+from lib.phantom.phone import phone
+from lib.phantom.random_optics import lit_from_the_side
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 UNTOUCHED = "grey"
+RECOVERED = "recovered"
+_OTHER = {"cavity": "grain", "grain": "cavity"}  # phantom_label: the same embryos, other texture
 RESAMPLES = 1000
 
 
@@ -46,23 +51,22 @@ def judge_series(
     Returns
     -------
     Prediction table with the column severity, arms ``grey`` (untouched), ``histogram`` and those of
-    ``generators``; and the likeness to the truth, columns severity, arm, ``inside_ssim``, value,
-    low, high, n (95 % BCa over images).
+    ``generators``; and the likeness to the truth, columns severity, arm, metric (inside_ssim,
+    inside_error), value, low, high, n (95 % BCa over images).
     """
     params = dataset.params
-    series = phone_series(params, rows["id"].tolist(), SEVERITIES)
+    machines = {severity: phone(severity) for severity in SEVERITIES}
+    series = photographed_by(params, rows["id"].tolist(), machines)
     reference = dataset.stack(dataset.rows(params.source_domain, "train"))
     predictions, alike = [], []
     for severity, stack in progress(series.looks.items(), label="severities"):
-        looks = {UNTOUCHED: stack, "histogram": histogram_match(stack, reference)}
-        looks |= {arm: translate(generator, stack) for arm, generator in generators.items()}
+        looks = _translated(stack, generators)
+        looks["histogram"] = histogram_match(stack, reference)
         for arm, look in looks.items():
             table = predict(classifier, look, rows, arm, params.seed)
             predictions.append(table.assign(severity=severity))
-            ssim = likeness(series.truth, look, series.inside)["inside_ssim"].to_numpy()
-            alike.append(dict(severity=severity, arm=arm, metric="inside_ssim",
-                              **mean_interval(ssim)))  # fmt: skip
-    return pd.concat(predictions, ignore_index=True), pd.DataFrame(alike)
+        alike.append(_alike(series.truth, looks, series.inside).assign(severity=severity))
+    return pd.concat(predictions, ignore_index=True), pd.concat(alike, ignore_index=True)
 
 
 def by_severity(predictions: pd.DataFrame, threshold: float) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -96,40 +100,85 @@ def by_severity(predictions: pd.DataFrame, threshold: float) -> tuple[pd.DataFra
     return table, with_verdicts(pd.DataFrame(differences))
 
 
-def real_embryos(
-    paths: Sequence[Path], params: ImageParameters, generators: Mapping[str, Generator]
-) -> tuple[pd.DataFrame, dict[str, Tensor]]:
-    """Real photographs of the good device, taken again by the simulated phone, and brought back.
+def judge_elsewhere(
+    dataset: Dataset, rows: pd.DataFrame, generators: Mapping[str, Generator]
+) -> pd.DataFrame:
+    """How true translations are on the phantoms of ``rows`` by ED1, and on what none was made for.
 
     Returns
     -------
-    Columns arm (``grey``: not brought back), metric (inside_ssim, inside_error), value, low, high,
-    n (95 % BCa over images); and the images: ``grey``, the arms of ``generators``, ``truth``.
+    Columns where, arm (``grey``: untouched, and those of ``generators``), metric (inside_ssim,
+    inside_error), value, low, high, n (95 % BCa over images). Where: ``ED1``; ``other texture``,
+    the same embryos by ED1 with the texture of the other ``phantom_label``; ``lamp at the side``,
+    a microscope outside all ranges of the random ones.
     """
-    pairs = through_phone([decode(path) for path in paths], params)
-    looks = {"grey": pairs.look}
-    looks |= {arm: translate(generator, pairs.look) for arm, generator in generators.items()}
+    params, ids = dataset.params, rows["id"].tolist()
+    other = params.model_copy(update=dict(phantom_label=_OTHER[params.phantom_label]))
+    kinds = {
+        "ED1": (params, DEVICES["ED1"]),
+        "other texture": (other, DEVICES["ED1"]),
+        "lamp at the side": (params, lit_from_the_side()),
+    }
+    parts = []
+    for where, (grown, machine) in progress(kinds.items(), label="elsewhere"):
+        series = photographed_by(grown, ids, {where: machine})
+        looks = _translated(series.looks[where], generators)
+        parts.append(_alike(series.truth, looks, series.inside).assign(where=where))
+    table = pd.concat(parts, ignore_index=True)
+    return table[["where", *(name for name in table if name != "where")]]
+
+
+def _translated(look: Tensor, generators: Mapping[str, Generator]) -> dict[str, Tensor]:
+    made = {arm: translate(generator, look) for arm, generator in generators.items()}
+    return {UNTOUCHED: look} | made
+
+
+def _alike(truth: Tensor, looks: Mapping[str, Tensor], inside: Tensor) -> pd.DataFrame:
+    """The likeness of each look, columns arm, metric, value, low, high, n."""
     rows = []
     for arm, stack in looks.items():
-        found = likeness(pairs.truth, stack, pairs.inside)
+        found = likeness(truth, stack, inside)
         rows += [dict(arm=arm, metric=name, **mean_interval(found[name].to_numpy()))
                  for name in found]  # fmt: skip
-    return pd.DataFrame(rows), looks | {"truth": pairs.truth}
+    return pd.DataFrame(rows)
+
+
+def real_embryos(
+    paths: Sequence[Path], params: ImageParameters, generators: Mapping[str, Generator]
+) -> tuple[pd.DataFrame, dict[str, Tensor]]:
+    """Real embryos of the good device, as the simulated phone takes them, and brought back.
+
+    Returns
+    -------
+    Columns arm (``grey``: not brought back; ``recovered``: photographed by the simulated good
+    device, the most that can be reached), metric (inside_ssim, inside_error), value, low, high, n
+    (95 % BCa over images); and the images: ``grey``, the arms of ``generators``, ``recovered``,
+    ``truth``.
+    """
+    pairs = through_phone([decode(path) for path in paths], params)
+    looks = _translated(pairs.look, generators) | {RECOVERED: pairs.again}
+    return _alike(pairs.truth, looks, pairs.inside), looks | {"truth": pairs.truth}
 
 
 def real_words(table: pd.DataFrame) -> str:
     """Markdown: which arms come nearer to real embryos than the untouched photograph does."""
     ssim = table[table["metric"] == "inside_ssim"].set_index("arm")
-    untouched = ssim.loc["grey"]
+
+    def told(arm: str) -> str:
+        return "{value:.3f} [{low:.3f}, {high:.3f}]".format(**ssim.loc[arm])
+
+    untouched = ssim.loc[UNTOUCHED]
     lines = []
-    for arm, row in ssim.drop(index="grey").iterrows():
+    for arm, row in ssim.drop(index=[UNTOUCHED, RECOVERED]).iterrows():
         if row["low"] > untouched["high"]:
             words = "nearer to the truth than the photograph it was given"
         elif row["high"] < untouched["low"]:
             words = "**further from the truth than the photograph it was given**"
         else:
             words = "not told apart from the photograph it was given"
-        told = f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-        own = f"{untouched['value']:.3f} [{untouched['low']:.3f}, {untouched['high']:.3f}]"
-        lines.append(f"- {arm.replace('_', ' ')}: {words} (SSIM {told}, untouched {own}).")
+        lines.append(f"- {arm.replace('_', ' ')}: {words} (SSIM {told(arm)}).")
+    lines.append(
+        f"- For comparison: the photograph itself {told(UNTOUCHED)}; the same embryos by the "
+        f"simulated good device, the most that could be reached here, {told(RECOVERED)}."
+    )
     return "\n".join(lines)

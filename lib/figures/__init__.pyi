@@ -15,5 +15,5 @@ from .safety import (
 )
 from .schematic import translation_schematic
 from .seeds import seed_dots
-from .severity import severity_curves
-from .sheets import device_comparison, frames_sheet, image_sheet, sample_sheet
+from .severity import elsewhere_dots, severity_curves
+from .sheets import device_comparison, frames_sheet, image_sheet, look_rows, sample_sheet

@@ -1,4 +1,4 @@
-"""Phones from mild to harsh: where a translation helps, and where it harms."""
+"""Other devices and embryos than a translator was made for: where it helps, and where it harms."""
 
 from __future__ import annotations
 
@@ -53,6 +53,36 @@ def severity_curves(
     lines, names = left.get_legend_handles_labels()
     sheet.legend(lines, names, loc="outside lower center", ncols=len(names))
     return sheet, gains.copy()
+
+
+@styled
+def elsewhere_dots(table: pd.DataFrame, note: str) -> Drawn:
+    """How true translations are on embryos and devices that they were not made for.
+
+    Parameters
+    ----------
+    table
+        Output of ``lib.evaluation.transfer.judge_elsewhere``; more rows of that kind may follow.
+    """
+    ssim = table[table["metric"] == "inside_ssim"]
+    places, arms = list(dict.fromkeys(ssim["where"])), list(dict.fromkeys(ssim["arm"]))
+    sheet = titled_sheet(6.9, 0.28 * len(places) * len(arms) ** 0.5 + 0.8,
+                         "Beyond what the translators were made for", note,
+                         "bars: 95 % intervals over images")  # fmt: skip
+    axes = sheet.subplots()
+    step = 0.7 / len(arms)
+    for i, arm in enumerate(arms):
+        own = ssim[ssim["arm"] == arm]
+        y = [places.index(where) + step * (i - (len(arms) - 1) / 2) for where in own["where"]]
+        axes.hlines(y, own["low"], own["high"], color=arm_colour(arm), lw=1.2)
+        axes.plot(own["value"], y, "o", color=arm_colour(arm), ms=4, label=arm_name(arm))
+    counts = ssim.groupby("where")["n"].max()
+    axes.set_yticks(range(len(places)), [f"{where} (n = {counts[where]})" for where in places])
+    axes.set_ylim(len(places) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("SSIM to the truth, inside the embryo")
+    sheet.legend(loc="outside lower center", ncols=len(arms))
+    return sheet, ssim.copy()
 
 
 def severity_words(differences: pd.DataFrame, arm: str, published: float | None) -> str:

@@ -260,3 +260,37 @@ def image_sheet(
     bar.set_label("difference (grey levels)")
     bar.outline.set_visible(False)
     return sheet, pd.DataFrame(drawn, columns=["residual", "row", "mean", "mean_absolute"])
+
+
+@styled
+def look_rows(
+    looks: Mapping[str, Tensor], names: Sequence[str], note: str, title: str, detail: str = ""
+) -> Drawn:
+    """The same images in columns, one row for each look: few looks, large, for print.
+
+    Parameters
+    ----------
+    looks
+        Name of each row to its stack (N, C, H, W).
+    names
+        Of the N images, above them.
+
+    Returns
+    -------
+    The figure, and the mean grey level of every image shown (columns look, image, mean).
+    """
+    width, beside = len(names), 0.2
+    cell = (6.9 - beside) / width
+    told = f"n = {width} images" + (f"; {detail}" if detail else "")
+    sheet = titled_sheet(6.9, (cell + 0.01) * len(looks) + 0.25, title, note, told)
+    _tight(sheet, left=beside)
+    grid = sheet.subplots(len(looks), width, squeeze=False)
+    for axes, name in zip(grid[0], names, strict=True):
+        axes.set_title(_heading(name, cell), size=7, pad=3)
+    drawn = []
+    for axes_row, (look, stack) in zip(grid, looks.items(), strict=True):
+        for i, (axes, image) in enumerate(zip(axes_row, stack, strict=True)):
+            _show(axes, image.permute(1, 2, 0).numpy())
+            drawn.append((look, i, float(grey(image[None]).float().mean())))
+    _name_rows(grid[:, 0], [arm_name(look) for look in looks])
+    return sheet, pd.DataFrame(drawn, columns=["look", "image", "mean"])

@@ -13,6 +13,7 @@ from lib.phantom.maps import Draws, column, soft_step, texture
 
 NEIGHBOUR_SHARE = 0.3  # of the clinic's photographs show another embryo, cut by the frame
 CORNER_SHARE = 0.25  # of the phone's photographs have a dark corner
+BEND = 0.75  # how soon a relief saturates
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def relief(s: Scene, gain: float, density: float) -> np.ndarray:
     right, down = slopes(s)
     angle = s.lamp + s.draws.uniform(-0.1, 0.1)
     shade = gain * (right * column(np.cos(angle)) + down * column(np.sin(angle)))
-    shade /= np.sqrt(1 + (0.75 * shade) ** 2)
+    shade /= np.sqrt(1 + (BEND * shade) ** 2)
     return np.maximum(1 + shade, 0.05) * np.exp(-density * s.absorption)
 
 

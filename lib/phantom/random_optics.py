@@ -16,7 +16,7 @@ from lib.phantom import light as lit
 from lib.phantom import sensor
 from lib.phantom.light import Scene
 from lib.phantom.maps import Draws
-from lib.phantom.optics import AMBER, BLUE, PHONE, Device, develop, relit, whole_frame
+from lib.phantom.optics import AMBER, BLUE, DEVICES, PHONE, Device, develop, relit, whole_frame
 
 # Each parameter's range over all machines; a machine draws one value, or two ends, from it.
 GAIN = (0.3, 2.5)  # of relief, either sign: the light may come from below
@@ -83,6 +83,13 @@ def random_machine(rng: np.random.Generator) -> Device:
         ),
         file=partial(sensor.jpeg, quality=(quality, min(quality + 10, 98))),
     )
+
+
+def lit_from_the_side() -> Device:
+    """The clinic's microscope with its lamp on the right: no draw gives one like it."""
+    clinic = DEVICES["ED3"]
+    aside = partial(_turned, contrast=clinic.contrast, by=np.pi / 2)
+    return replace(clinic, contrast=aside, capture=whole_frame)
 
 
 def _turned(scene: Scene, contrast, by: float) -> np.ndarray:

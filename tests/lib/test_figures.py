@@ -168,6 +168,14 @@ def agreements():
     return pd.DataFrame(rows)
 
 
+def elsewhere() -> pd.DataFrame:
+    values = {("ED1", "grey"): 0.1, ("ED1", "simulated"): 0.7, ("real embryos", "grey"): 0.1,
+              ("real embryos", "simulated"): 0.2}  # fmt: skip
+    rows = [dict(where=where, arm=arm, value=v) for (where, arm), v in values.items()]
+    table = pd.DataFrame(rows).assign(metric="inside_ssim", n=9)
+    return table.assign(low=table["value"] - 0.02, high=table["value"] + 0.02)
+
+
 def graded():
     """AUC by severity of two arms, and the gain of the one over the other."""
     rows = [
@@ -246,6 +254,11 @@ DRAWINGS = {
     "identification_dots": lambda: figures.identification_dots(
         identification({"mind": np.eye(6) * -0.5 + 1, "gram": np.ones((6, 6))}), NOTE,
         "Which loss knows the object?",
+    ),
+    "elsewhere_dots": lambda: figures.elsewhere_dots(elsewhere(), NOTE),
+    "look_rows": lambda: figures.look_rows(
+        dict(grey=stack(), simulated=stack(seed=1), oracle=stack(seed=2)), ["no", "yes"] * 2, NOTE,
+        "The first images",
     ),
     "severity_curves": lambda: figures.severity_curves(
         *graded(), NOTE, "From which shift on?", published=0.95

@@ -1,4 +1,4 @@
-"""Phones from mild to harsh: what they are, and what is said of a translation on them."""
+"""Other devices and embryos: what they are, and what is said of a translation on them."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from torch import nn
 
 from engine.errors import InputError
 from lib import figures
-from lib.data.phones import phone_series
+from lib.data.phones import photographed_by
 from lib.evaluation import transfer
 from lib.evaluation.relevance import BETTER, SAME, UNDECIDED, WORSE
 from lib.models.calibration import Calibration
@@ -16,6 +16,7 @@ from lib.models.classifier import FoldEnsemble
 from lib.phantom.embryo import grow
 from lib.phantom.optics import photograph
 from lib.phantom.phone import phone
+from lib.studies.embryo import EmbryoParameters
 
 
 def test_severity_1_is_the_phone_of_all_other_figures():
@@ -44,7 +45,8 @@ def test_a_severity_beyond_the_range_is_named(wrong):
 
 def test_the_series_is_registered_with_its_truth(dataset):
     rows = dataset.rows("ED1", "holdout").head(5)
-    series = phone_series(dataset.params, rows["id"].tolist(), (0.0, 1.0))
+    machines = {severity: phone(severity) for severity in (0.0, 1.0)}
+    series = photographed_by(dataset.params, rows["id"].tolist(), machines)
     assert list(series.looks) == [0.0, 1.0]
     size = dataset.params.image_size
     assert series.truth.shape == series.inside.shape == (5, 1, size, size)
@@ -83,8 +85,8 @@ def test_every_arm_is_judged_at_every_severity(dataset, monkeypatch):
     judge = FoldEnsemble([Bright().eval()], [Calibration(1.0, 0.0, 0.5, 0.5, 1.0)], blur=0.0)
     series, alike = transfer.judge_series(dataset, rows, judge, {"blank": Darker()})
     assert len(series) == 2 * 3 * len(rows)
-    blank = alike[alike["arm"] == "blank"]["value"]
-    assert (blank < alike[alike["arm"] == "grey"]["value"].min()).all()
+    ssim = alike[alike["metric"] == "inside_ssim"].set_index("arm")["value"]
+    assert (ssim["blank"] < ssim["grey"].min()).all()
     table, gains = transfer.by_severity(series, 0.5)
     assert set(table["arm"]) == {"grey", "histogram", "blank"}
     assert set(gains["arm"]) == {"histogram", "blank"}
@@ -92,6 +94,32 @@ def test_every_arm_is_judged_at_every_severity(dataset, monkeypatch):
     assert auc[0.0, "blank"] == pytest.approx(0.5)  # one grey for all tells nothing
     for row in gains[(gains["metric"] == "auc") & (gains["arm"] == "blank")].itertuples():
         assert row.difference == pytest.approx(0.5 - row.untouched)
+
+
+def test_elsewhere_is_another_place(dataset):
+    rows = dataset.rows("ED1", "holdout").head(6)
+    table = transfer.judge_elsewhere(dataset, rows, {"blank": Darker()})
+    assert list(table.columns[:3]) == ["where", "arm", "metric"]
+    values = table.set_index(["where", "arm", "metric"])["value"]
+    assert set(table["where"]) == {"ED1", "other texture", "lamp at the side"}
+    assert set(table["arm"]) == {"grey", "blank"}
+    untouched = values.xs(("grey", "inside_ssim"), level=["arm", "metric"])
+    assert untouched["ED1"] != untouched["other texture"] != untouched["lamp at the side"]
+    assert (values.xs("inside_ssim", level="metric").between(-1, 1)).all()
+
+
+def test_real_embryos_are_judged_beside_the_most_that_can_be_reached(shared_data):
+    paths = sorted((shared_data / "embryo_embryoscope_stork" / "images").glob("*_f+00.jpg"))[:4]
+    params = EmbryoParameters(phantom_width=128, image_size=64)
+    table, looks = transfer.real_embryos(paths, params, {"blank": Darker()})
+    assert list(looks) == ["grey", "blank", "recovered", "truth"]
+    assert set(table["arm"]) == {"grey", "blank", "recovered"}
+    ssim = table[table["metric"] == "inside_ssim"].set_index("arm")["value"]
+    assert ssim["recovered"] > 0.7 > ssim["grey"] > ssim["blank"]
+    words = transfer.real_words(table)
+    assert "- blank:" in words
+    assert "- recovered:" not in words
+    assert f"could be reached here, {ssim['recovered']:.3f}" in words
 
 
 GAINS = pd.DataFrame(
