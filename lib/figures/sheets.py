@@ -279,7 +279,7 @@ def look_rows(
     -------
     The figure, and the mean grey level of every image shown (columns look, image, mean).
     """
-    width, beside = len(names), 0.2
+    width, beside = len(names), 0.36  # inches: names of two lines
     cell = (6.9 - beside) / width
     told = f"n = {width} images" + (f"; {detail}" if detail else "")
     sheet = titled_sheet(6.9, (cell + 0.01) * len(looks) + 0.25, title, note, told)
@@ -292,5 +292,5 @@ def look_rows(
         for i, (axes, image) in enumerate(zip(axes_row, stack, strict=True)):
             _show(axes, image.permute(1, 2, 0).numpy())
             drawn.append((look, i, float(grey(image[None]).float().mean())))
-    _name_rows(grid[:, 0], [arm_name(look) for look in looks])
+    _name_rows(grid[:, 0], [_heading(look, cell) for look in looks])
     return sheet, pd.DataFrame(drawn, columns=["look", "image", "mean"])
