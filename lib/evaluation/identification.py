@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lib.evaluation.intervals import mean_interval, share_interval
 from lib.models.classifier import to_unit
+from lib.models.feature_loss import FeatureLoss
 from lib.models.texture import TextureLoss
 
 COUNT = 40  # objects that each is told from
@@ -28,12 +29,18 @@ def loss_matrix(loss: TextureLoss, looks: Tensor, truth: Tensor) -> np.ndarray:
     -------
     Row i: photograph i against the true photographs of all objects, its own on the diagonal.
     """
-    looks, truth = to_unit(looks), to_unit(truth)
+    compare, looks, truth = loss, [to_unit(looks)], [to_unit(truth)]
+    if isinstance(loss, FeatureLoss):
+        looks, truth = loss.features(*looks), loss.features(*truth)
 
-    def from_all(look: Tensor) -> Tensor:
-        return torch.func.vmap(lambda true: loss(true[None], look[None]))(truth)
+        def compare(*pair: Tensor) -> Tensor:
+            return loss.compare(pair[: len(truth)], pair[len(truth) :])
 
-    return torch.stack([from_all(look) for look in looks]).double().cpu().numpy()
+    def from_all(number: int) -> Tensor:
+        own = [part[number][None] for part in looks]
+        return torch.func.vmap(lambda *true: compare(*(part[None] for part in true), *own))(*truth)
+
+    return torch.stack([from_all(i) for i in range(len(looks[0]))]).double().cpu().numpy()
 
 
 def identification(matrices: Mapping[str, np.ndarray]) -> pd.DataFrame:

@@ -1,36 +1,104 @@
 """Texture losses beside each other: what each can know, and what each does to a translator.
 
-One factor at a time: every loss at one weight rule, every rule at one loss. All variants have the
-same steps and seeds, and the same images but for the transductive twins, which also see the
-evaluated ones. The rules differ in their course and not in their strength: constant and linear have
-the mean weight that the gradient ratio arrived at, and the bound of the constrained rule is the
-loss it left. So the parameters must name a loss and that rule.
+A factorial of texture losses and constraints at one dose, with further doses and weight rules where
+they matter, read by two readers. All cells have the same images, steps and seeds; each is held
+against the same translator without a texture loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 import pandas as pd
+import torch
 from torch import nn
 
-from engine.errors import InputError
 from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.evaluation.arms import predict
-from lib.evaluation.fidelity import measure, summarise
+from lib.evaluation.fidelity import compare, judge_sight, measure, spoken_of
 from lib.evaluation.identification import COUNT, identification, loss_matrix
+from lib.evaluation.metrics import combine_folds
+from lib.evaluation.relevance import with_verdicts
+from lib.evaluation.repeats import differences_over_seeds, metrics_by_seed
+from lib.models.classifier import FoldEnsemble, to_unit
 from lib.models.fitting import TranslatorRecipe, fit_classifiers, fit_translators
-from lib.models.parameters import TextureName, TranslationParameters
+from lib.models.judges import STRUCTURES, Reader, fit_judges
+from lib.models.parameters import TextureName
+from lib.models.simulation import training_looks
 from lib.models.texture import build_texture_loss
 from lib.models.translation import translate
 
 NONE = "none"
 LOSSES = tuple(loss for loss in get_args(TextureName) if loss != NONE)
-# The published weight falls to a tenth.
-_FALL = 0.1
+
+# What ties a translation to its image beside the texture loss: the weights of the published study,
+# those of the parameters, and nothing at all.
+CONSTRAINTS = {
+    "published": dict(cycle_weight=1.0, identity_weight=1.0, pool_size=0),
+    "reference": {},
+    "free": dict(cycle_weight=0.0, identity_weight=0.0),
+}
+# `random` and `energy` are left to the table of what a loss can know: they know nothing.
+COMPARED = (
+    "efficientnet", "imagenet_early", "imagenet_middle", "classifier", "gram", "gradient", "mind",
+    "structure",
+)  # fmt: skip
+DOSE = 0.1  # of the adversarial loss's gradient, by the rule gradient_ratio
+DOSES = (0.03, 0.3, 1.0, 3.0)  # and these for the losses that matter most
+DOSED = ("efficientnet", "mind", "structure")
+BOUNDED = ("efficientnet", "imagenet_early", "mind", "structure")
+PAIRS = 100  # photographs of one object that a bound is measured on
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One way to train a translator: constraint, texture loss and how it is weighed.
+
+    ``rule``: gradient_ratio at ``dose``; linear, as published, from 1 to 0.1; constrained, with
+    the bound of ``bounds``; constant at 0 where the loss is none.
+    """
+
+    constraint: str
+    loss: str
+    rule: str = "gradient_ratio"
+    dose: float = DOSE
+
+    @property
+    def name(self) -> str:
+        """As it stands in tables and metrics, the dose in percent."""
+        if self.loss == NONE:
+            return f"{self.constraint}_{NONE}"
+        how = f"{100 * self.dose:.0f}" if self.rule == "gradient_ratio" else self.rule
+        return f"{self.constraint}_{self.loss}_{how}"
+
+    @property
+    def against(self) -> str:
+        """The cell of this constraint without a texture loss."""
+        return f"{self.constraint}_{NONE}"
+
+    def recipe(self, target: str, steps: int, bounds: Mapping[str, float]) -> TranslatorRecipe:
+        """Its translator of images of ``target``, trained for so many steps."""
+        changes = dict(CONSTRAINTS[self.constraint], translator_steps=steps)
+        here = [target]
+        if self.loss == NONE:
+            return TranslatorRecipe(here, False, changes)
+        changes |= dict(texture_loss=self.loss, texture_rule=self.rule, texture_weight=self.dose)
+        if self.rule == "linear":
+            changes |= dict(texture_weight=1.0, texture_final_weight=0.1)
+        if self.rule == "constrained":
+            changes |= dict(texture_bound=bounds[self.loss])
+        return TranslatorRecipe(here, True, changes)
+
+
+CELLS = (
+    *(Cell(constraint, loss) for constraint in CONSTRAINTS for loss in (NONE, *COMPARED)),
+    *(Cell("reference", loss, dose=dose) for loss in DOSED for dose in DOSES),
+    *(Cell("reference", loss, "constrained") for loss in BOUNDED),
+    Cell("published", "efficientnet", "linear"),
+)
 
 
 def identify(dataset: Dataset, rows: pd.DataFrame, classifier: nn.Module) -> pd.DataFrame:
@@ -47,109 +115,96 @@ def identify(dataset: Dataset, rows: pd.DataFrame, classifier: nn.Module) -> pd.
     return identification(matrices)
 
 
-def loss_recipes(params: TranslationParameters) -> dict[str, TranslatorRecipe]:
-    """No texture loss, each of ``LOSSES`` at the parameters' rule; transductive twins of two.
+def bounds(dataset: Dataset, losses: Iterable[str], classifier: nn.Module) -> dict[str, float]:
+    """What each loss says of two photographs of one object: by a random machine and the good one.
 
-    Raises
-    ------
-    InputError
-        The parameters name no loss, or another rule than the gradient ratio.
+    A translation to which it says no more has lost no more than a change of device takes. Measured
+    on what the simulated arm learns from, so no truth of a target is used.
     """
-    if params.texture_loss == NONE or params.texture_rule != "gradient_ratio":
-        raise InputError(
-            f"loss_study holds other rules against gradient_ratio, and texture_rule is "
-            f"{params.texture_rule!r}, texture_loss {params.texture_loss!r}. Set both."
-        )
-    here = [params.target_domain]
-    recipes = {NONE: TranslatorRecipe(here, texture=False)}
-    for loss in LOSSES:
-        recipes[loss] = TranslatorRecipe(here, True, {"texture_loss": loss})
-    for name in (NONE, params.texture_loss):
-        changes = {**recipes[name].changes, "transductive": True}
-        recipes[f"{name}_transductive"] = replace(recipes[name], changes=changes)
-    return recipes
+    looks = training_looks(dataset)
+    pairs = to_unit(looks.others[:PAIRS, :1]), to_unit(looks.home[:PAIRS])
+    found = {}
+    for name in losses:
+        loss = build_texture_loss(name, classifier, dataset.params)
+        with torch.inference_mode():
+            each = [loss(a[None], b[None]) for a, b in zip(*pairs, strict=True)]
+        found[name] = float(torch.stack(each).mean())
+    return found
 
 
-def rule_recipes(
-    params: TranslationParameters, history: pd.DataFrame
-) -> dict[str, TranslatorRecipe]:
-    """The other weight rules with the parameters' loss, and the published loss by its own rule.
-
-    ``history`` is that of the same loss under the gradient ratio.
-    """
-    mean = float(history["texture_weight"].mean())
-    left = float(history["texture"].tail(len(history) // 2).mean())
-    first = 2 * mean / (1 + _FALL)
-    rules = {
-        "constant": dict(texture_weight=mean),
-        "linear": dict(texture_weight=first, texture_final_weight=_FALL * first),
-        "constrained": dict(texture_weight=mean, texture_bound=left),
-    }
-    here = [params.target_domain]
-    recipes = {
-        f"{params.texture_loss}_{rule}": TranslatorRecipe(
-            here, True, {"texture_rule": rule, **weights}
-        )
-        for rule, weights in rules.items()
-    }
-    published = dict(texture_loss="efficientnet", texture_rule="linear", texture_weight=1.0,
-                     texture_final_weight=_FALL)  # fmt: skip
-    return recipes | {"published": TranslatorRecipe(here, True, published)}
+def readers(dataset: Dataset) -> dict[str, FoldEnsemble]:
+    """The grey source classifier as the parameters have it, and one that sees the finest grain."""
+    found = {"blurred": fit_classifiers(dataset, kinds=["grey"])["grey"].ensemble}
+    if dataset.params.classifier_blur:
+        sharp = dataset.with_params(classifier_blur=0.0)
+        found["sharp"] = fit_classifiers(sharp, kinds=["grey"])["grey"].ensemble
+    return found
 
 
-def against(params: TranslationParameters) -> dict[str, str]:
-    """Which variant each is held against: none, and the transductive ones their inductive twin."""
-    names = [name for name in loss_recipes(params) if name != NONE]
-    names += [f"{params.texture_loss}_{rule}" for rule in ("constant", "linear", "constrained")]
-    return {name: _twin(name) for name in [*names, "published"]}
-
-
-def _twin(name: str) -> str:
-    stem, _, kind = name.rpartition("_")
-    return stem if kind == "transductive" else NONE
+def _segmenter(dataset: Dataset, rows: pd.DataFrame) -> tuple[Reader | None, list[str]]:
+    """What reads structures in images, and those of them that it can be trusted with."""
+    _, segment = fit_judges(dataset, dataset.params.target_domain)
+    if segment is None:
+        return None, []
+    sight = judge_sight(segment, dataset.truth(rows), dataset.structures(rows), STRUCTURES)
+    return segment, spoken_of(sight)
 
 
 def train_study(
-    dataset: Dataset, rows: pd.DataFrame, seeds: Iterable[int]
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Train every variant from every seed and judge it on ``rows``.
+    dataset: Dataset, rows: pd.DataFrame, seeds: Iterable[int], steps: int,
+    cells: Sequence[Cell] = CELLS,
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """Train every cell from every seed, judge it on ``rows``, and hold it against its own none.
+
+    What is trained lies in the store: a study that was broken off goes on where it was.
+
+    Parameters
+    ----------
+    steps
+        Of every translator.
 
     Returns
     -------
-    Prediction table (arm is the variant); thresholds (arm, seed, threshold); ``summarise`` of the
-    fidelity to the truth, without rows where that is not known.
+    Columns arm (``Cell.name``), against, reader (blurred, sharp; empty for the likeness to the
+    truth), metric, difference, low, high, n, seeds, verdict (``relevance.verdict``); and arm,
+    seed, reader, auc of every training.
     """
-    params = dataset.params
-    grey = dataset.stack(rows)
-    predictions, limits, fidelity = [], [], []
-    for seed in seeds:
+    target = dataset.params.target_domain
+    segment, structures = _segmenter(dataset, rows)
+    predictions, limits, alike = [], [], []
+    for seed in progress(list(seeds), label="seeds of the study"):
         seeded = dataset.with_params(seed=seed)
-        judge = fit_classifiers(seeded)["grey"].ensemble
-        fits = fit_translators(seeded, loss_recipes(params), judge.networks[0])
-        rules = rule_recipes(params, fits[params.texture_loss][1])
-        fits |= fit_translators(seeded, rules, judge.networks[0])
-        looks = {arm: translate(networks.to_source, grey) for arm, (networks, _) in fits.items()}
-        for variant, stack in looks.items():
-            predictions.append(predict(judge, stack, rows, variant, seed))
-            limits.append(dict(arm=variant, seed=seed, threshold=judge.threshold))
-        if dataset.has_truth(params.target_domain):
-            fidelity.append(measure(seeded, rows, looks, seed))
+        judges = readers(seeded)
+        judge = judges["blurred"].networks[0]
+        lost = bounds(seeded, {cell.loss for cell in cells if cell.rule == "constrained"}, judge)
+        recipes = {cell.name: cell.recipe(target, steps, lost) for cell in cells}
+        fits = fit_translators(seeded, recipes, judge)
+        looks = {
+            arm: translate(networks.to_source, dataset.stack(rows))
+            for arm, (networks, _) in fits.items()
+        }
+        for reader, ensemble in judges.items():
+            for arm, stack in looks.items():
+                table = combine_folds(predict(ensemble, stack, rows, arm, seed))
+                predictions.append(table.assign(reader=reader))
+                cut = dict(reader=reader, arm=arm, seed=seed, threshold=ensemble.threshold)
+                limits.append(cut)
+        if dataset.has_truth(target):
+            read = {arm: segment(stack) for arm, stack in looks.items()} if structures else {}
+            alike.append(measure(seeded, rows, looks, seed, read, structures))
+    pairs = {cell.name: cell.against for cell in cells if cell.loss != NONE}
+    every, cuts = pd.concat(predictions, ignore_index=True), pd.DataFrame(limits)
+    parts, single = [], []
+    for reader, own in every.groupby("reader", sort=False):
+        cut = cuts[cuts["reader"] == reader]
+        found = with_verdicts(differences_over_seeds(own, cut, pairs))
+        parts.append(found.assign(reader=reader))
+        single.append(metrics_by_seed(own, cut).assign(reader=reader))
+    if alike:
+        parts.append(compare(pd.concat(alike, ignore_index=True), pairs).assign(reader=""))
+    columns = ["arm", "against", "reader", "metric", "difference", "low", "high", "n", "seeds",
+               "verdict"]  # fmt: skip
     return (
-        pd.concat(predictions, ignore_index=True),
-        pd.DataFrame(limits),
-        summarise(pd.concat(fidelity)) if fidelity else pd.DataFrame(columns=["arm", "metric"]),
+        pd.concat(parts, ignore_index=True)[columns],
+        pd.concat(single, ignore_index=True)[["arm", "seed", "reader", "auc"]],
     )
-
-
-def factors(params: TranslationParameters) -> pd.DataFrame:
-    """What each variant is: columns arm, loss, weight rule, translator."""
-    own = {loss: (loss, params.texture_rule) for loss in LOSSES}
-    own |= {NONE: (NONE, "zero"), "published": ("efficientnet", "linear")}
-    rows = []
-    for arm in [NONE, *against(params)]:
-        stem = arm.removesuffix("_transductive")
-        rule = stem.removeprefix(f"{params.texture_loss}_")
-        loss, rule = own.get(stem, (params.texture_loss, rule))
-        seen = "transductive" if arm != stem or params.transductive else "inductive"
-        rows.append({"arm": arm, "loss": loss, "weight rule": rule, "translator": seen})
-    return pd.DataFrame(rows)

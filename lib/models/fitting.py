@@ -54,6 +54,9 @@ class _Kind:
     augmentation: str = "geometry"
 
 
+_KINDS = dict(grey=_Kind("grey"), rgb=_Kind("rgb"), augmented=_Kind("grey", "", "optics"))
+
+
 def train_fold(
     name: str, stack: np.ndarray, labels: np.ndarray, train: np.ndarray, valid: np.ndarray,
     params: TranslationParameters, seed: int, augmentation: str,
@@ -116,40 +119,40 @@ def _fold_fit(dataset: Dataset, kind: _Kind, stack: Tensor, fitted: Sequence[Fit
     )
 
 
-def fit_classifiers(dataset: Dataset, names: Sequence[str] = ()) -> dict[str, FoldFit]:
+def fit_classifiers(
+    dataset: Dataset, names: Sequence[str] = (), kinds: Sequence[str] = tuple(_KINDS)
+) -> dict[str, FoldFit]:
     """Train the source classifiers, one model per fold; validation calibrates them.
 
     Parameters
     ----------
     names
         Further timm networks, in grey.
+    kinds
+        ``grey``; ``rgb`` (the first ``colour_folds``); ``augmented``, grey too, trained under
+        changes of exposure, contrast, focus and noise.
 
     Returns
     -------
-    ``grey``; ``rgb`` (the first ``colour_folds``); ``augmented``, grey too, trained under changes
-    of exposure, contrast, focus and noise; and one fit for each of ``names``.
+    One fit for each of ``kinds`` and ``names``.
     """
-    kinds = {
-        "grey": _Kind("grey"),
-        "rgb": _Kind("rgb"),
-        "augmented": _Kind("grey", augmentation="optics"),
-        **{name: _Kind("grey", name) for name in names},
-    }
+    wanted = {kind: _KINDS[kind] for kind in kinds}
+    wanted |= {name: _Kind("grey", name) for name in names}
     params = dataset.params
     rows = dataset.rows(params.source_domain, "train")
     stacks = {
         colour: soften(dataset.stack(rows, colour), params.classifier_blur)
-        for colour in ("grey", "rgb")
+        for colour in dict.fromkeys(kind.colour for kind in wanted.values())
     }
     trainings = {
-        name: _fold_trainings(dataset, kind, stacks[kind.colour]) for name, kind in kinds.items()
+        name: _fold_trainings(dataset, kind, stacks[kind.colour]) for name, kind in wanted.items()
     }
     fitted = iter(run_jobs(dataset.store, list(chain(*trainings.values())), params))
     return {
         name: _fold_fit(
             dataset, kind, stacks[kind.colour], list(islice(fitted, len(trainings[name])))
         )
-        for name, kind in kinds.items()
+        for name, kind in wanted.items()
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from engine.errors import InputError
 from engine.progress import progress
 from lib.data.parameters import ImageParameters
 from lib.data.random_looks import Looks, random_looks
+from lib.models.feature_loss import FeatureLoss
 
 WEIGHTS = Path(__file__).with_name("structure.safetensors")
 
@@ -67,7 +69,7 @@ def place_contrast(a: Tensor, b: Tensor, places: Tensor, temperature: float) -> 
     return F.cross_entropy(likeness.flatten(0, 1), own.flatten())
 
 
-class StructureLoss(nn.Module):
+class StructureLoss(FeatureLoss):
     """How far the structure of a translation is from that of its original: 0 the same, at most 2.
 
     One minus the mean cosine of the encoder's vectors at equal places.
@@ -77,9 +79,11 @@ class StructureLoss(nn.Module):
         super().__init__()
         self.encoder = load_structure_encoder().requires_grad_(False)
 
-    def forward(self, translated: Tensor, original: Tensor) -> Tensor:
-        one, other = self.encoder(torch.cat([translated, original])).chunk(2)
-        return 1.0 - (one * other).sum(1).mean()
+    def features(self, images: Tensor) -> list[Tensor]:
+        return [self.encoder(images)]
+
+    def compare(self, translated: Sequence[Tensor], original: Sequence[Tensor]) -> Tensor:
+        return 1.0 - (translated[0] * original[0]).sum(1).mean()
 
 
 def train(looks: Looks, seed: int = SEED, steps: int = STEPS) -> StructureEncoder:

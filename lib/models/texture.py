@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.models import imagenet
+from lib.models.feature_loss import FeatureLoss
 from lib.models.networks import build_network
 from lib.models.parameters import TranslatorParameters
 from lib.models.structure import StructureLoss
@@ -21,7 +22,7 @@ from lib.models.structure import StructureLoss
 TextureLoss = Callable[[Tensor, Tensor], Tensor]
 
 
-class LastFeatures(nn.Module):
+class LastFeatures(FeatureLoss):
     """Mean squared error between the last feature maps of a frozen network.
 
     The published texture loss: grey repeated to the network's channels, no normalisation of the
@@ -33,12 +34,11 @@ class LastFeatures(nn.Module):
         self.network = network.eval().requires_grad_(False)
         self.channels = channels
 
-    def forward(self, translated: Tensor, original: Tensor) -> Tensor:
-        both = torch.cat([translated, original]).expand(-1, self.channels, -1, -1)
-        return F.mse_loss(*self.network.forward_features(both).chunk(2))
+    def features(self, images: Tensor) -> list[Tensor]:
+        return [self.network.forward_features(images.expand(-1, self.channels, -1, -1))]
 
 
-class ImagenetFeatures(nn.Module):
+class ImagenetFeatures(FeatureLoss):
     """Mean squared error between maps of EfficientNet-Lite0 trained on ImageNet, mean over maps.
 
     Maps are normalised per image and channel, which takes out most of brightness and contrast.
@@ -51,26 +51,25 @@ class ImagenetFeatures(nn.Module):
         self.network = imagenet.imagenet_network(channels=1).eval().requires_grad_(False)
         self.indices = list(indices)
 
-    def forward(self, translated: Tensor, original: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> list[Tensor]:
         maps = self.network.forward_intermediates(
-            torch.cat([translated, original]), indices=self.indices, stop_early=True,
-            intermediates_only=True,
-        )  # fmt: skip
-        return torch.stack([F.mse_loss(*F.instance_norm(part).chunk(2)) for part in maps]).mean()
+            images, indices=self.indices, stop_early=True, intermediates_only=True
+        )
+        return [F.instance_norm(part) for part in maps]
 
 
-class _EarlyFeatures(nn.Module):
-    """Feature maps after the first stage of a frozen classifier."""
+class _EarlyFeatures(FeatureLoss):
+    """Of feature maps after the first stage of a frozen classifier."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network.eval().requires_grad_(False)
 
-    def maps(self, *batches: Tensor) -> tuple[Tensor, ...]:
+    def maps(self, images: Tensor) -> Tensor:
         (maps,) = self.network.forward_intermediates(
-            torch.cat(batches), indices=[1], stop_early=True, intermediates_only=True
+            images, indices=[1], stop_early=True, intermediates_only=True
         )
-        return maps.chunk(len(batches))
+        return maps
 
 
 class ClassifierFeatures(_EarlyFeatures):
@@ -81,15 +80,15 @@ class ClassifierFeatures(_EarlyFeatures):
     image, which is the very thing a translation is meant to correct.
     """
 
-    def forward(self, translated: Tensor, original: Tensor) -> Tensor:
-        return F.mse_loss(*map(F.instance_norm, self.maps(translated, original)))
+    def features(self, images: Tensor) -> list[Tensor]:
+        return [F.instance_norm(self.maps(images))]
 
 
 class GramFeatures(_EarlyFeatures):
     """Mean squared error between Gram matrices of early maps (Gatys et al. 2015, eq. 3-4)."""
 
-    def forward(self, translated: Tensor, original: Tensor) -> Tensor:
-        return F.mse_loss(*map(gram_matrix, self.maps(translated, original)))
+    def features(self, images: Tensor) -> list[Tensor]:
+        return [gram_matrix(self.maps(images))]
 
 
 def gram_matrix(maps: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ class EmbryoParameters(TranslationParameters):
     training_seeds: int = Field(1, ge=1, le=100)  # notebook 04 trains all arms from this many
     texture_strong_weight: float = Field(30.0, gt=0.0)  # times the weight, in an ablation
     ablation_study: bool = True  # notebook 03: two translators that are known to fail
-    loss_study: bool = False  # notebook 03: every texture loss and weight rule, from every seed
+    loss_study: bool = False  # notebook 03: texture losses by constraints, from every seed
+    study_steps: int = Field(450, ge=1)  # of each of its translators
     prior_stress: bool = False  # translators for other shares of positives, in notebook 04
     # Share of positives where it is to be decided, for PPV and NPV; None: that of the hold-out.
     prevalence: float | None = Field(None, gt=0.0, lt=1.0)

@@ -17,6 +17,7 @@ from lib import figures
 from lib.evaluation.decision import CallCounts, by_prevalence
 from lib.evaluation.identification import identification
 from lib.evaluation.metrics import METRICS
+from lib.evaluation.relevance import with_verdicts
 from lib.evaluation.statistics import metric_intervals
 from lib.figures import style
 
@@ -168,6 +169,20 @@ def agreements():
     return pd.DataFrame(rows)
 
 
+def studied() -> pd.DataFrame:
+    """A study of two constraints and two readers."""
+    measures = [("auc", "blurred", 0.01), ("auc", "sharp", 0.05), ("inside_ssim", "", -0.04)]
+    rows = [
+        dict(arm=f"{constraint}_{loss}_10", reader=reader, metric=metric, difference=change)
+        for constraint in ("published", "reference")
+        for loss in ("mind", "structure")
+        for metric, reader, change in measures
+    ]
+    table = pd.DataFrame(rows).assign(n=100, seeds=5)
+    table = table.assign(low=table["difference"] - 0.015, high=table["difference"] + 0.015)
+    return with_verdicts(table)
+
+
 def elsewhere() -> pd.DataFrame:
     values = {("ED1", "grey"): 0.1, ("ED1", "simulated"): 0.7, ("real embryos", "grey"): 0.1,
               ("real embryos", "simulated"): 0.2}  # fmt: skip
@@ -255,6 +270,7 @@ DRAWINGS = {
         identification({"mind": np.eye(6) * -0.5 + 1, "gram": np.ones((6, 6))}), NOTE,
         "Which loss knows the object?",
     ),
+    "study_forest": lambda: figures.study_forest(studied(), NOTE, "What a texture loss changes"),
     "elsewhere_dots": lambda: figures.elsewhere_dots(elsewhere(), NOTE),
     "look_rows": lambda: figures.look_rows(
         dict(grey=stack(), simulated=stack(seed=1), oracle=stack(seed=2)), ["no", "yes"] * 2, NOTE,

@@ -1,22 +1,20 @@
 """The comparison of texture losses and weight rules, and arms over seeds, on small phantoms."""
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from engine.errors import InputError
+from lib import figures
 from lib.evaluation import loss_comparison
-from lib.evaluation.metrics import METRICS, combine_folds
-from lib.evaluation.repeats import (
-    differences_over_seeds,
-    judge_seed,
-    metrics_by_seed,
-    metrics_over_seeds,
-)
-from lib.figures import seed_dots
-from lib.figures.verdicts import difference_verdict
+from lib.evaluation.loss_comparison import CELLS, COMPARED, CONSTRAINTS, DOSE, DOSES, NONE, Cell
+from lib.evaluation.repeats import judge_seed
+from lib.models.classifier import to_unit
 from lib.models.fitting import TranslatorRecipe
-from lib.models.texture import LOSSES
-from lib.studies.embryo import STUDY, EmbryoParameters
+from lib.models.simulation import training_looks
+from lib.models.texture import build_texture_loss, mind_loss
+from lib.studies.embryo import STUDY
 
 GIVEN = dict(
     texture_network="tf_efficientnet_lite0", texture_network_weights="imagenet",
@@ -24,43 +22,46 @@ GIVEN = dict(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def params():
-    return EmbryoParameters(**GIVEN)
+def test_cells_are_a_factorial_with_further_doses_and_rules():
+    assert len({cell.name for cell in CELLS}) == len(CELLS)
+    crossed = {(cell.constraint, cell.loss) for cell in CELLS}
+    assert crossed == {(c, loss) for c in CONSTRAINTS for loss in (NONE, *COMPARED)}
+    doses = {cell.dose for cell in CELLS if cell.loss == "structure" and cell.constraint != "free"}
+    assert doses == {DOSE, *DOSES}
+    for cell in CELLS:
+        assert cell.against in {other.name for other in CELLS}
+        assert set(cell.name) <= set("abcdefghijklmnopqrstuvwxyz_0123456789")
 
 
-def test_every_loss_and_rule_is_a_variant(params):
-    table = loss_comparison.factors(params).set_index("arm")
-    assert table.index.is_unique
-    assert {"none", *LOSSES} == set(table["loss"])
-    assert table.loc["imagenet_early"].tolist() == ["imagenet_early", "gradient_ratio", "inductive"]
-    rules = table.loc[table["loss"] == "mind", "weight rule"]
-    assert {"constant", "linear", "gradient_ratio", "constrained"} == set(rules)
-    assert set(table["translator"]) == {"inductive", "transductive"}
-    assert table.loc["published"].tolist() == ["efficientnet", "linear", "inductive"]
+def test_a_cell_differs_from_its_none_in_the_texture_loss_alone():
+    lost = dict.fromkeys(COMPARED, 0.7)
+    for cell in CELLS:
+        changes = cell.recipe("ED1", 9, lost).changes
+        none = Cell(cell.constraint, NONE).recipe("ED1", 9, {}).changes
+        assert dict(none) == {name: value for name, value in changes.items() if name in none}
+        more = {name for name in changes if name not in none}
+        assert all(name.startswith("texture_") for name in more)
+        assert cell.recipe("ED1", 9, lost).texture == (cell.loss != NONE)
+    published = Cell("published", "efficientnet", "linear").recipe("ED1", 9, {}).changes
+    assert (published["texture_weight"], published["texture_final_weight"]) == (1.0, 0.1)
+    bounded = Cell("reference", "mind", "constrained").recipe("ED1", 9, lost).changes
+    assert bounded["texture_bound"] == 0.7
 
 
-def test_variants_differ_in_one_factor(params):
-    history = pd.DataFrame(dict(texture_weight=[0.1, 0.3], texture=[9.0, 0.5]))
-    recipes = loss_comparison.loss_recipes(params) | loss_comparison.rule_recipes(params, history)
-    assert [*recipes] == loss_comparison.factors(params)["arm"].tolist() or set(recipes) == set(
-        loss_comparison.factors(params)["arm"]
-    )
-    assert set(loss_comparison.against(params)) == set(recipes) - {"none"}
-    for name, recipe in recipes.items():
-        changed = set(recipe.changes) - {"texture_weight", "texture_final_weight", "texture_bound"}
-        assert len(changed) <= 1 or name == "published" or name.endswith("transductive")
-    linear = recipes["mind_linear"].changes
-    mean = (linear["texture_weight"] + linear["texture_final_weight"]) / 2
-    assert mean == pytest.approx(0.2)  # that of the history
-    assert recipes["mind_constant"].changes["texture_weight"] == pytest.approx(0.2)
-    assert recipes["mind_constrained"].changes["texture_bound"] == 0.5
-
-
-def test_a_study_without_a_loss_is_refused(params):
-    for change in (dict(texture_loss="none"), dict(texture_rule="linear")):
-        with pytest.raises(InputError, match="gradient_ratio"):
-            loss_comparison.loss_recipes(params.model_copy(update=change))
+def test_bounds_are_what_a_loss_says_of_two_photographs_of_one_object(dataset):
+    small = dataset.with_params(simulated_phantoms=12, simulated_looks=2)
+    lost = loss_comparison.bounds(small, ["mind", "structure"], None)
+    looks = training_looks(small)
+    mean = np.mean([
+        mind_loss(to_unit(a[None, :1]), to_unit(b[None])).item()
+        for a, b in zip(looks.others, looks.home, strict=True)
+    ])  # fmt: skip
+    assert lost["mind"] == pytest.approx(mean, rel=1e-5)
+    # Of photographs of two objects the encoder says more.
+    loss = build_texture_loss("structure", None, small.params)
+    with torch.inference_mode():
+        apart = loss(to_unit(looks.others[:, :1].roll(1, 0)), to_unit(looks.home)).item()
+    assert 0 < lost["structure"] < apart
 
 
 def test_a_study_is_refused_before_it_runs_where_the_published_loss_has_no_weights(dataset):
@@ -72,24 +73,31 @@ def test_a_study_is_refused_before_it_runs_where_the_published_loss_has_no_weigh
     STUDY.check(small.params, small.source)
 
 
-def test_study_runs_from_images_to_verdict(dataset, params):
-    small = dataset.with_params(**GIVEN)
+def test_study_runs_from_images_to_words(dataset):
+    small = dataset.with_params(**GIVEN, classifier_blur=1.0)
     rows = small.rows("ED1", "holdout")
-    predictions, limits, fidelity = loss_comparison.train_study(small, rows, [0, 1])
-    variants = set(loss_comparison.factors(params)["arm"])
-    assert set(predictions["arm"]) == set(fidelity["arm"]) == variants
-    assert len(limits) == 2 * len(variants)
-    combined = combine_folds(predictions)
-    over, single = metrics_over_seeds(combined, limits), metrics_by_seed(combined, limits)
-    means = single.groupby("arm")[list(METRICS)].mean()
-    for row in over.itertuples():
-        assert row.value == pytest.approx(means.loc[row.arm, row.metric])
+    few = (
+        Cell("reference", NONE), Cell("reference", "mind"), Cell("reference", "structure"),
+        Cell("reference", "gradient"), Cell("free", NONE), Cell("free", "mind"),
+        Cell("reference", "structure", "constrained"),
+    )  # fmt: skip
+    found, single = loss_comparison.train_study(small, rows, [0, 1], 4, few)
+    textured = {cell.name for cell in few if cell.loss != NONE}
+    assert set(found["arm"]) == textured
+    assert set(found["reader"]) == {"blurred", "sharp", ""}
+    assert {"auc", "balanced_accuracy", "inside_ssim"} <= set(found["metric"])
+    assert set(single["arm"]) == {cell.name for cell in few}
+    for row in found[found["metric"] == "auc"].itertuples():
+        own = single[single["reader"] == row.reader].groupby("arm")["auc"].mean()
+        assert row.difference == pytest.approx(own[row.arm] - own[row.against])
         assert (row.seeds, row.n) == (2, len(rows))
-    held = differences_over_seeds(combined, limits, loss_comparison.against(params))
-    assert set(held["arm"]) == variants - {"none"}
-    assert held.set_index("arm").loc["mind_transductive", "against"].eq("mind").all()
-    assert "none" in difference_verdict(held)
-    seed_dots(over, single, "synthetic phantom", "ED1")
+    _, shown = figures.study_forest(found, "synthetic phantom", "What it changes")
+    assert set(shown["arm"]) == textured
+    losses = ["mind", "structure", "gradient"]
+    known = pd.DataFrame(dict(loss=losses, measure="ratio", value=[0.8, 0.2, 1.0]))
+    words = figures.study.study_words(found, known, "reference")
+    assert "AUC, sharp reader, 5 ways to use a texture loss" in words
+    assert "over 3 losses" in words
 
 
 def test_another_seed_is_another_training_of_the_same_images(dataset):
