@@ -23,7 +23,7 @@ CLAIMS = ("claims.json", "claims.md")  # judged after the manifest was written
 LONG = 64 * 1024  # bytes; a longer table is packed
 COLOURS = 256  # of a picture in a kept notebook
 # What the README shows.
-PICTURES = ("images_*.png", "eight_*.png", "severity.png", "elsewhere.png", "real_embryos.png")
+PICTURES = ("eight_*.png", "severity.png", "elsewhere.png", "real_embryos.png")
 
 
 def keep_results(folder: str | Path, out: str | Path) -> None:

@@ -46,7 +46,7 @@ def write_run(folder, data_kind="phantom"):
     files = {
         "predictions/ed1.csv": predictions.to_csv(index=False).encode(),
         "tables/frozen_thresholds.csv": limits.to_csv(index=False).encode(),
-        "figures/images_ed1.png": picture(), "figures/roc_ed1.png": picture(),
+        "figures/eight_ed1.png": picture(), "figures/roc_ed1.png": picture(),
         "figures/roc_ed1.csv": b"x\n1\n", "models/cyclegan.safetensors": b"weights",
         "metrics.json": b"{}",
     }  # fmt: skip
@@ -80,7 +80,7 @@ def test_numbers_stay_and_figures_and_weights_go(run, tmp_path):
     out = tmp_path / "reference" / "tiny"
     keep_results(run, out)
     assert names(out) == {
-        "04_evaluation.ipynb", "04_evaluation/figures/images_ed1.png", "manifest.json",
+        "04_evaluation.ipynb", "04_evaluation/figures/eight_ed1.png", "manifest.json",
         "04_evaluation/metrics.json", "04_evaluation/predictions/ed1.csv.gz", "claims.md",
         "04_evaluation/run.json", "04_evaluation/tables/frozen_thresholds.csv",
     }  # fmt: skip
