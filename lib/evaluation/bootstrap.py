@@ -8,6 +8,7 @@ move together with its group.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 import scipy.stats
 
 from engine.errors import InputError
+from lib.evaluation.metrics import METRICS
 
 LEVEL = 0.95
 _CELLS = 4_000_000  # weights in memory at once
@@ -66,6 +68,12 @@ class WeightedSample:
 
     def metrics(self, weights: np.ndarray) -> np.ndarray:
         """Weighted ``METRICS`` for group weights (R, G): (R, 5), NaN without both classes."""
+        return np.stack([self.metric(weights, name) for name in METRICS], axis=1)
+
+    def metric(self, weights: np.ndarray, name: str) -> np.ndarray:
+        """One of ``METRICS``: (R,); the AUC takes far longer than all others."""
+        if name == "auc":
+            return self.auc(weights)
         tn, fp, fn, tp = (weights @ self._cells).T
         n = tn + fp + fn + tp
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -74,8 +82,8 @@ class WeightedSample:
             f1 = 2 * tp / (2 * tp + fp + fn)
             chance = ((tp + fn) * (tp + fp) + (tn + fp) * (tn + fn)) / n**2
             kappa = (accuracy - chance) / (1 - chance)
-        out = np.stack([accuracy, balanced, f1, self.auc(weights), kappa], axis=1)
-        return np.where(np.isnan(balanced)[:, None], np.nan, out)
+        found = dict(accuracy=accuracy, balanced_accuracy=balanced, f1=f1, kappa=kappa)
+        return np.where(np.isnan(balanced), np.nan, found[name])
 
     def class_weights(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weight of the negatives and of the positives at each distinct score, rising: (R, K)."""
@@ -93,11 +101,26 @@ class WeightedSample:
 
 def resample(groups: int, rows: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Multinomial group weights (R, G), ``resamples`` in all, in pieces that fit into memory."""
-    rng = np.random.default_rng(seed)
     piece = max(1, _CELLS // rows)
+    if resamples * groups <= _CELLS:
+        drawn = _drawn(groups, resamples, seed)
+        yield from (drawn[start : start + piece] for start in range(0, resamples, piece))
+        return
+    rng = np.random.default_rng(seed)
     for start in range(0, resamples, piece):
-        size = min(piece, resamples - start)
-        yield rng.multinomial(groups, np.full(groups, 1 / groups), size=size).astype(float)
+        yield _multinomial(rng, groups, min(piece, resamples - start))
+
+
+@functools.lru_cache(maxsize=4)
+def _drawn(groups: int, resamples: int, seed: int) -> np.ndarray:
+    """All at once, and once for all arms that are judged on the same images."""
+    drawn = _multinomial(np.random.default_rng(seed), groups, resamples)
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _multinomial(rng: np.random.Generator, groups: int, count: int) -> np.ndarray:
+    return rng.multinomial(groups, np.full(groups, 1 / groups), size=count).astype(float)
 
 
 def _leave_one_out(groups: int, rows: int) -> Iterator[np.ndarray]:

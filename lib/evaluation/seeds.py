@@ -11,7 +11,6 @@ import scipy.stats
 
 from engine.errors import InputError
 from lib.evaluation.bootstrap import LEVEL, WeightedSample, number_groups, resample
-from lib.evaluation.metrics import METRICS
 from lib.evaluation.statistics import aligned, limits_at_one
 
 # Group weights (R, G) to a number for each resample, (R,).
@@ -50,8 +49,7 @@ def combine_seeds(
         The seeds do not hold the same images, or a threshold is missing.
     """
     (samples,), images = _samples([predictions], [thresholds])
-    column = METRICS.index(metric)
-    statistics = [_metric(sample, column) for sample in samples]
+    statistics = [_metric(sample, metric) for sample in samples]
     found = _over_seeds(statistics, images, resamples, seed)
     least = -1.0 if metric == "kappa" else 0.0
     low, high = max(found["low"], least), min(found["high"], 1.0)
@@ -72,10 +70,9 @@ def seed_difference(
     no difference). Both arms must have the same seeds.
     """
     (first, second), images = _samples([predictions_a, predictions_b], [thresholds_a, thresholds_b])
-    column = METRICS.index(metric)
 
     def minus(a: WeightedSample, b: WeightedSample) -> Statistic:
-        return lambda weights: b.metrics(weights)[:, column] - a.metrics(weights)[:, column]
+        return lambda weights: b.metric(weights, metric) - a.metric(weights, metric)
 
     statistics = [minus(a, b) for a, b in zip(first, second, strict=True)]
     return _over_seeds(statistics, images, resamples, seed)
@@ -141,8 +138,8 @@ def mean_over_seeds(values: pd.DataFrame, resamples: int = 2000, seed: int = 0) 
     return found | dict(n=int(table.notna().any(axis=1).sum()))
 
 
-def _metric(sample: WeightedSample, column: int) -> Statistic:
-    return lambda weights: sample.metrics(weights)[:, column]
+def _metric(sample: WeightedSample, metric: str) -> Statistic:
+    return lambda weights: sample.metric(weights, metric)
 
 
 def _samples(

@@ -103,16 +103,15 @@ def paired_difference(
     """
     tables = aligned(predictions_a, predictions_b)
     numbers, groups = number_groups(tables[0])
-    column = METRICS.index(metric)
     a = WeightedSample(tables[0], threshold_a, numbers)
     b = WeightedSample(tables[1], threshold_b, numbers)
     difference, low, high = bootstrap(
-        lambda weights: b.metrics(weights)[:, column] - a.metrics(weights)[:, column],
+        lambda weights: b.metric(weights, metric) - a.metric(weights, metric),
         groups, len(numbers), resamples, seed,
     )  # fmt: skip
     ones = np.ones((1, groups))
     return dict(
-        metric=metric, a=float(a.metrics(ones)[0, column]), b=float(b.metrics(ones)[0, column]),
+        metric=metric, a=float(a.metric(ones, metric)[0]), b=float(b.metric(ones, metric)[0]),
         difference=difference, low=low, high=high, n=tables[0]["id"].nunique(), groups=groups,
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ import scipy.stats
 import sklearn.metrics
 
 from engine.errors import InputError
+from lib.evaluation import bootstrap
 from lib.evaluation.bootstrap import WeightedSample, bca_limits
 from lib.evaluation.metrics import METRICS, binary_metrics
 from lib.evaluation.statistics import (
@@ -268,3 +269,12 @@ def test_fold_summary_prints_the_published_table():
     assert f"{found['cv']:.2f}" == "1.11"
     assert found["low"] < found["mean"] < found["high"]
     assert found["folds"] == 5
+
+
+def test_resamples_are_the_same_kept_or_drawn_in_pieces(monkeypatch):
+    kept = np.concatenate(list(bootstrap.resample(7, 50, 20, seed=3)))
+    monkeypatch.setattr(bootstrap, "_CELLS", 100)
+    pieces = list(bootstrap.resample(7, 50, 20, seed=3))
+    assert len(pieces) > 1
+    np.testing.assert_array_equal(kept, np.concatenate(pieces))
+    assert (kept.sum(axis=1) == 7).all()
