@@ -93,7 +93,7 @@ test: setup  ## run the test suite and the smoke notebooks
 	  $(sort $(wildcard results/reference/smoke/*.ipynb))
 
 test-site: setup  ## test site, widgets and reader study in a browser (Chromium)
-	@$(PYTHON) -m pytest tests/compendium/browser
+	@$(PYTHON) -m pytest -n $(WORKERS) --maxprocesses 2 --no-loadscope-reorder tests/compendium/browser
 
 lint: setup  ## check style and format
 	$(PYTHON) -m ruff check .

@@ -11,8 +11,8 @@ from lib.evaluation.relevance import BETTER, SAME, UNDECIDED, WORSE, smallest
 from lib.figures.style import NEUTRAL, Drawn, styled, titled_sheet
 
 _PANELS = {
-    ("auc", "blurred"): "AUC, blurred reader",
-    ("auc", "sharp"): "AUC, sharp reader",
+    ("auc", "blurred"): "AUC, blurred",
+    ("auc", "sharp"): "AUC, sharp",
     ("inside_ssim", ""): "SSIM inside",
     ("cavity_invented", ""): "cavity invented",
     ("icm_erased", ""): "ICM erased",

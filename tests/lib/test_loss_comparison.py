@@ -96,7 +96,7 @@ def test_study_runs_from_images_to_words(dataset):
     losses = ["mind", "structure", "gradient"]
     known = pd.DataFrame(dict(loss=losses, measure="ratio", value=[0.8, 0.2, 1.0]))
     words = figures.study.study_words(found, known, "reference")
-    assert "AUC, sharp reader, 5 ways to use a texture loss" in words
+    assert "AUC, sharp, 5 ways to use a texture loss" in words
     assert "over 3 losses" in words
 
 
