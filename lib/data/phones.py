@@ -44,6 +44,8 @@ def photographed_by(
         the same embryos of another texture.
     ids
         Of the target domain, as ``PhantomSource`` gives them.
+    machines
+        Name to device.
     """
     seeds = np.array([int(id.split("/")[1]) for id in ids])
     truth, inside = [], []

@@ -26,8 +26,7 @@ class RealPairs:
     """Registered crops of N embryos, uint8 (N, 1, S, S).
 
     truth : the real photographs
-    again : what the simulated good device makes of the recovered heights: as near to the truth as
-        anything can be held to come that was photographed from them
+    again : what the simulated good device makes of the recovered heights
     look : what the simulated phone makes of them
     inside : bool, the disc of the embryo
     """

@@ -34,14 +34,14 @@ from lib.models.translation import translate
 NONE = "none"
 LOSSES = tuple(loss for loss in get_args(TextureName) if loss != NONE)
 
-# What ties a translation to its image beside the texture loss: the weights of the published study,
-# those of the parameters, and nothing at all.
+# What ties a translation to its image beside the texture loss: the weights of the published study
+# (and no image pool, as there), those of the parameters, and nothing at all.
 CONSTRAINTS = {
     "published": dict(cycle_weight=1.0, identity_weight=1.0, pool_size=0),
-    "reference": {},
+    "profile": {},
     "free": dict(cycle_weight=0.0, identity_weight=0.0),
 }
-# `random` and `energy` are left to the table of what a loss can know: they know nothing.
+# `random` and `energy` are left to the table of what a loss can know: each more costs 15 trainings.
 COMPARED = (
     "efficientnet", "imagenet_early", "imagenet_middle", "classifier", "gram", "gradient", "mind",
     "structure",
@@ -50,7 +50,7 @@ DOSE = 0.1  # of the adversarial loss's gradient, by the rule gradient_ratio
 DOSES = (0.03, 0.3, 1.0, 3.0)  # and these for the losses that matter most
 DOSED = ("efficientnet", "mind", "structure")
 BOUNDED = ("efficientnet", "imagenet_early", "mind", "structure")
-PAIRS = 100  # photographs of one object that a bound is measured on
+PAIRS = 400  # photographs of one object, by 50 machines, that a bound is measured on
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,15 @@ class Cell:
         if self.rule == "linear":
             changes |= dict(texture_weight=1.0, texture_final_weight=0.1)
         if self.rule == "constrained":
-            changes |= dict(texture_bound=bounds[self.loss])
+            # The rule holds the sum over both ways of a translation to its bound.
+            changes |= dict(texture_bound=2 * bounds[self.loss])
         return TranslatorRecipe(here, True, changes)
 
 
 CELLS = (
     *(Cell(constraint, loss) for constraint in CONSTRAINTS for loss in (NONE, *COMPARED)),
-    *(Cell("reference", loss, dose=dose) for loss in DOSED for dose in DOSES),
-    *(Cell("reference", loss, "constrained") for loss in BOUNDED),
+    *(Cell("profile", loss, dose=dose) for loss in DOSED for dose in DOSES),
+    *(Cell("profile", loss, "constrained") for loss in BOUNDED),
     Cell("published", "efficientnet", "linear"),
 )
 
@@ -122,23 +123,33 @@ def bounds(dataset: Dataset, losses: Iterable[str], classifier: nn.Module) -> di
     on what the simulated arm learns from, so no truth of a target is used.
     """
     looks = training_looks(dataset)
-    pairs = to_unit(looks.others[:PAIRS, :1]), to_unit(looks.home[:PAIRS])
+    count, machines = looks.others.shape[:2]
+    rows = range(min(count, PAIRS // machines))
+    pairs = [
+        (to_unit(look[None, None]), to_unit(looks.home[row][None]))
+        for row in rows
+        for look in looks.others[row]
+    ]
     found = {}
     for name in losses:
         loss = build_texture_loss(name, classifier, dataset.params)
         with torch.inference_mode():
-            each = [loss(a[None], b[None]) for a, b in zip(*pairs, strict=True)]
+            each = [loss(*pair) for pair in pairs]
         found[name] = float(torch.stack(each).mean())
     return found
 
 
-def readers(dataset: Dataset) -> dict[str, FoldEnsemble]:
+def classifiers(dataset: Dataset) -> dict[str, FoldEnsemble]:
     """The grey source classifier as the parameters have it, and one that sees the finest grain."""
-    found = {"blurred": fit_classifiers(dataset, kinds=["grey"])["grey"].ensemble}
+    blurs = {"sharp": 0.0}
     if dataset.params.classifier_blur:
-        sharp = dataset.with_params(classifier_blur=0.0)
-        found["sharp"] = fit_classifiers(sharp, kinds=["grey"])["grey"].ensemble
-    return found
+        blurs = {"blurred": dataset.params.classifier_blur, **blurs}
+    return {
+        name: fit_classifiers(dataset.with_params(classifier_blur=blur), kinds=["grey"])[
+            "grey"
+        ].ensemble
+        for name, blur in blurs.items()
+    }
 
 
 def _segmenter(dataset: Dataset, rows: pd.DataFrame) -> tuple[Reader | None, list[str]]:
@@ -166,16 +177,16 @@ def train_study(
     Returns
     -------
     Columns arm (``Cell.name``), against, reader (blurred, sharp; empty for the likeness to the
-    truth), metric, difference, low, high, n, seeds, verdict (``relevance.verdict``); and arm,
-    seed, reader, auc of every training.
+    truth), metric, difference, low, high, n, seeds, verdict (``relevance.verdict``: not corrected
+    for the number of cells); and arm, seed, reader, auc of every training.
     """
     target = dataset.params.target_domain
     segment, structures = _segmenter(dataset, rows)
     predictions, limits, alike = [], [], []
     for seed in progress(list(seeds), label="seeds of the study"):
         seeded = dataset.with_params(seed=seed)
-        judges = readers(seeded)
-        judge = judges["blurred"].networks[0]
+        judges = classifiers(seeded)
+        judge = next(iter(judges.values())).networks[0]
         lost = bounds(seeded, {cell.loss for cell in cells if cell.rule == "constrained"}, judge)
         recipes = {cell.name: cell.recipe(target, steps, lost) for cell in cells}
         fits = fit_translators(seeded, recipes, judge)

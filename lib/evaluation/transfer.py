@@ -110,7 +110,7 @@ def judge_elsewhere(
     Columns where, arm (``grey``: untouched, and those of ``generators``), metric (inside_ssim,
     inside_error), value, low, high, n (95 % BCa over images). Where: ``ED1``; ``other texture``,
     the same embryos by ED1 with the texture of the other ``phantom_label``; ``lamp at the side``,
-    a microscope outside all ranges of the random ones.
+    a microscope whose lamp stands where no random one's does, all else within their ranges.
     """
     params, ids = dataset.params, rows["id"].tolist()
     other = params.model_copy(update=dict(phantom_label=_OTHER[params.phantom_label]))
@@ -150,8 +150,8 @@ def real_embryos(
 
     Returns
     -------
-    Columns arm (``grey``: not brought back; ``recovered``: photographed by the simulated good
-    device, the most that can be reached), metric (inside_ssim, inside_error), value, low, high, n
+    Columns arm (``grey``: not brought back; ``recovered``: what the simulated good device makes
+    of the recovered height), metric (inside_ssim, inside_error), value, low, high, n
     (95 % BCa over images); and the images: ``grey``, the arms of ``generators``, ``recovered``,
     ``truth``.
     """
@@ -178,7 +178,7 @@ def real_words(table: pd.DataFrame) -> str:
             words = "not told apart from the photograph it was given"
         lines.append(f"- {arm.replace('_', ' ')}: {words} (SSIM {told(arm)}).")
     lines.append(
-        f"- For comparison: the photograph itself {told(UNTOUCHED)}; the same embryos by the "
-        f"simulated good device, the most that could be reached here, {told(RECOVERED)}."
+        f"- For comparison: the photograph itself {told(UNTOUCHED)}; what the simulated good "
+        f"device reaches with the same recovered embryos {told(RECOVERED)}."
     )
     return "\n".join(lines)

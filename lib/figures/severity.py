@@ -67,7 +67,7 @@ def elsewhere_dots(table: pd.DataFrame, note: str) -> Drawn:
     ssim = table[table["metric"] == "inside_ssim"]
     places, arms = list(dict.fromkeys(ssim["where"])), list(dict.fromkeys(ssim["arm"]))
     sheet = titled_sheet(6.9, 0.28 * len(places) * len(arms) ** 0.5 + 0.8,
-                         "Beyond what the translators were made for", note,
+                         "The translators' own phantoms, and others", note,
                          "bars: 95 % intervals over images")  # fmt: skip
     axes = sheet.subplots()
     step = 0.7 / len(arms)

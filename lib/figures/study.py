@@ -46,9 +46,9 @@ def study_forest(differences: pd.DataFrame, note: str, title: str) -> Drawn:
     panels = _shown(differences)
     arms = list(dict.fromkeys(differences["arm"]))
     detail = (
-        f"minus the same translator without a texture loss, {differences['seeds'].max()} "
-        "trainings each; bars: 95 % intervals over images and trainings; grey band: no difference "
-        "that matters; blue: better, red: worse, black: undecided"
+        f"minus the same translator without a texture loss, trainings of each: "
+        f"{differences['seeds'].max()}; bars: 95 % intervals; grey band: no difference "
+        "that matters; blue: better, red: worse, grey: the same, black: undecided"
     )
     sheet = titled_sheet(6.9, 0.145 * len(arms) + 0.7, title, note, detail)
     grid = sheet.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -106,4 +106,5 @@ def study_words(differences: pd.DataFrame, known: pd.DataFrame | None, constrain
             f"the {constraint} constraint: Spearman's rho {found.statistic:+.2f} over {len(both)} "
             f"losses (p = {found.pvalue:.2g}); -1 would mean that the one foretells the other."
         )
+    lines.append("- Not corrected for the number of ways: of those without effect some come out.")
     return "\n".join(lines)

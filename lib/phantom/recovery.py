@@ -14,11 +14,13 @@ from lib.phantom.embryo import EXTENT, Embryos
 from lib.phantom.light import BEND
 from lib.phantom.optics import DEVICES
 
-# Chosen on phantoms, whose height is known.
+# Chosen on phantoms: the phone's photograph of the recovered height is nearest to that of the true
+# one (SSIM inside the embryo 0.70).
 BACKGROUND = 0.5  # embryo radii: light that varies more slowly is the well's, not the embryo's
 SMOOTHNESS = 0.03  # weight of the slopes in all directions against the one that is shown
 COARSEST = 6.0  # radians per embryo radius: what is coarser cannot be told from uneven light
-EDGE = 0.2  # embryo radii over which the embryo fades into its surroundings
+STRETCH = 1.6  # makes up for what the lens and the smoothing take from the slopes
+EDGE = 0.02  # embryo radii over which the embryo fades into its surroundings
 DARKEST, BRIGHTEST = -0.95, 1.25  # relative brightness at which a relief is saturated
 
 
@@ -67,7 +69,7 @@ def recover_height(luma: np.ndarray, radius: float) -> np.ndarray:
     least = np.abs(derivative) ** 2 + SMOOTHNESS * (fineness**2 + COARSEST**2)
     inverse = np.conj(derivative) / least
     height = np.fft.ifft2(np.fft.fft2(slope) * inverse).real
-    return height[:, room:-room, room:-room].astype(np.float32) * inside
+    return STRETCH * height[:, room:-room, room:-room].astype(np.float32) * inside
 
 
 def recovered_embryos(luma: np.ndarray) -> Embryos:

@@ -174,7 +174,7 @@ def studied() -> pd.DataFrame:
     measures = [("auc", "blurred", 0.01), ("auc", "sharp", 0.05), ("inside_ssim", "", -0.04)]
     rows = [
         dict(arm=f"{constraint}_{loss}_10", reader=reader, metric=metric, difference=change)
-        for constraint in ("published", "reference")
+        for constraint in ("published", "profile")
         for loss in ("mind", "structure")
         for metric, reader, change in measures
     ]

@@ -13,7 +13,7 @@ from lib.evaluation.repeats import judge_seed
 from lib.models.classifier import to_unit
 from lib.models.fitting import TranslatorRecipe
 from lib.models.simulation import training_looks
-from lib.models.texture import build_texture_loss, mind_loss
+from lib.models.texture import TextureWeight, build_texture_loss, mind_loss
 from lib.studies.embryo import STUDY
 
 GIVEN = dict(
@@ -44,24 +44,32 @@ def test_a_cell_differs_from_its_none_in_the_texture_loss_alone():
         assert cell.recipe("ED1", 9, lost).texture == (cell.loss != NONE)
     published = Cell("published", "efficientnet", "linear").recipe("ED1", 9, {}).changes
     assert (published["texture_weight"], published["texture_final_weight"]) == (1.0, 0.1)
-    bounded = Cell("reference", "mind", "constrained").recipe("ED1", 9, lost).changes
-    assert bounded["texture_bound"] == 0.7
+    bounded = Cell("profile", "mind", "constrained").recipe("ED1", 9, lost).changes
+    assert bounded["texture_bound"] == 1.4
 
 
 def test_bounds_are_what_a_loss_says_of_two_photographs_of_one_object(dataset):
     small = dataset.with_params(simulated_phantoms=12, simulated_looks=2)
     lost = loss_comparison.bounds(small, ["mind", "structure"], None)
     looks = training_looks(small)
-    mean = np.mean([
-        mind_loss(to_unit(a[None, :1]), to_unit(b[None])).item()
-        for a, b in zip(looks.others, looks.home, strict=True)
-    ])  # fmt: skip
-    assert lost["mind"] == pytest.approx(mean, rel=1e-5)
+    pairs = [(look[None], home) for home, own in zip(looks.home, looks.others, strict=True)
+             for look in own]  # fmt: skip
+    each = [mind_loss(*(to_unit(image[None]) for image in pair)).item() for pair in pairs]
+    assert lost["mind"] == pytest.approx(np.mean(each), rel=1e-5)
     # Of photographs of two objects the encoder says more.
     loss = build_texture_loss("structure", None, small.params)
     with torch.inference_mode():
         apart = loss(to_unit(looks.others[:, :1].roll(1, 0)), to_unit(looks.home)).item()
     assert 0 < lost["structure"] < apart
+
+
+def test_a_translation_that_loses_what_a_device_takes_is_at_its_bound():
+    """Both ways of it: their sum is what the rule holds to the bound."""
+    changes = Cell("profile", "mind", "constrained").recipe("ED1", 9, dict(mind=0.4)).changes
+    rule = TextureWeight("constrained", 0.1, 9, bound=changes["texture_bound"])
+    there, back = torch.tensor(0.4), torch.tensor(0.4)
+    assert rule.update(0, there + back, torch.ones(()), torch.ones(())) == pytest.approx(0.1)
+    assert rule.update(1, there + 2 * back, torch.ones(()), torch.ones(())) > 0.1
 
 
 def test_a_study_is_refused_before_it_runs_where_the_published_loss_has_no_weights(dataset):
@@ -77,9 +85,9 @@ def test_study_runs_from_images_to_words(dataset):
     small = dataset.with_params(**GIVEN, classifier_blur=1.0)
     rows = small.rows("ED1", "holdout")
     few = (
-        Cell("reference", NONE), Cell("reference", "mind"), Cell("reference", "structure"),
-        Cell("reference", "gradient"), Cell("free", NONE), Cell("free", "mind"),
-        Cell("reference", "structure", "constrained"),
+        Cell("profile", NONE), Cell("profile", "mind"), Cell("profile", "structure"),
+        Cell("profile", "gradient"), Cell("free", NONE), Cell("free", "mind"),
+        Cell("profile", "structure", "constrained"),
     )  # fmt: skip
     found, single = loss_comparison.train_study(small, rows, [0, 1], 4, few)
     textured = {cell.name for cell in few if cell.loss != NONE}
@@ -95,7 +103,7 @@ def test_study_runs_from_images_to_words(dataset):
     assert set(shown["arm"]) == textured
     losses = ["mind", "structure", "gradient"]
     known = pd.DataFrame(dict(loss=losses, measure="ratio", value=[0.8, 0.2, 1.0]))
-    words = figures.study.study_words(found, known, "reference")
+    words = figures.study.study_words(found, known, "profile")
     assert "AUC, sharp, 5 ways to use a texture loss" in words
     assert "over 3 losses" in words
 

@@ -1,5 +1,7 @@
 """Height from relief: slopes of a known shape, and phantoms whose height is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,28 @@ def test_recovered_embryos_look_as_they_did(phantoms):
         for image, x, y, r, own in places
     ]
     assert np.mean(alike) > 0.8
+
+
+def test_the_phone_sees_them_nearly_as_it_sees_the_true_ones(phantoms):
+    """As dark, as rich in contrast, and alike image by image: the recovery has the right scale."""
+    embryos, luma = phantoms
+    seeds = np.arange(len(luma))
+    middle = np.full(len(luma), 0.5, dtype=np.float32)  # as large as recovered ones are drawn
+    inside, alike, levels = disc(0.95), [], []
+    taken = [
+        photograph(own, seeds, "ED1", 128)
+        for own in (recovered_embryos(luma), replace(embryos, expansion=middle))
+    ]
+    for one, other, x, y, radius in zip(
+        taken[0].images, taken[1].images, taken[1].x, taken[1].y, taken[1].radius, strict=True
+    ):
+        pair = [crop(to_grey(i), x, y, radius, EXTENT, SIZE)[inside] for i in (one, other)]
+        alike.append(np.corrcoef(*pair)[0, 1])
+        levels.append([(values.mean(), values.std()) for values in pair])
+    (recovered, spread), (true, true_spread) = np.mean(levels, axis=0)
+    assert np.mean(alike) > 0.6
+    assert recovered == pytest.approx(true, abs=12)  # grey levels
+    assert 0.65 < spread / true_spread < 1.1
 
 
 def test_a_photograph_without_relief_has_no_height():
