@@ -111,8 +111,8 @@ def _notice(run: SiteRun) -> str:
     header = (ROOT / "params" / f"{run.profile}.yaml").read_text().split("\nprofile:")[0]
     words = " ".join(line.lstrip("# ") for line in header.splitlines())
     what = (
-        "The images of this run are synthetic: phantom embryos in simulated devices; where a figure "
-        "shows real ones beside them, it says so. The results say what the method does where the "
+        "The images of this run are synthetic: phantom embryos in simulated devices; where a "
+        "figure shows real ones beside them, it says so. The results say what the method does where the "
         "truth is known. They are no evidence about real embryos, and cannot be compared with "
         "published figures."
         if run.synthetic

@@ -203,7 +203,7 @@ def test_the_story_prints_the_numbers_of_the_run(smoke):
     path.write_text(json.dumps(metrics))
     text = story(*opened(smoke))
     assert text.count("0.123 [0.100, 0.200]") > 20
-    assert "All images of this run are synthetic" in text
+    assert "The images of this run are synthetic" in text
     named = {arm_name(arm) for _, arm, *_ in compared_arms(metrics)}
     assert all(f"\n- {name}: " in text for name in named)
     changed = smoke / "04_evaluation" / "tables" / "differences.csv"
@@ -225,7 +225,7 @@ def test_real_images_are_never_called_synthetic(smoke):
     path.write_text(json.dumps(manifest))
     run, *rest = opened(smoke)
     text = story(run, *rest)
-    assert "All images of this run are synthetic" not in text
+    assert "The images of this run are synthetic" not in text
     assert "This run is on real images" in text
     assert "translators never saw the evaluated images" in text
     manifest["parameters"]["transductive"] = True
