@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from compendium.clinic.listing import check_folder, listed
 from compendium.clinic.pages import page, thumbnail
 from engine.errors import InputError
 from engine.results import write_atomically
@@ -17,7 +18,6 @@ from lib.data.appearance import UNITS, image_statistics
 from lib.data.images import decode, load_stack
 from lib.data.inspection import inspect_files
 from lib.data.lists import NAME as LABELS
-from lib.data.lists import check_near_names, number_free, read_list
 from lib.data.reading import SUFFIXES, find_images
 
 SHOWN = 40  # pairs that look alike, images of a domain
@@ -34,8 +34,7 @@ class Folder:
 
     def __init__(self, root: str | Path, channel: int = 0) -> None:
         self.root = Path(root).resolve()
-        if not self.root.is_dir():
-            raise InputError(f"{root}: no such folder. Give the folder of the images.")
+        check_folder(self.root, root)
         self._channel = channel
         found, others = find_images(self.root)
         others = pd.DataFrame(
@@ -43,20 +42,20 @@ class Folder:
             columns=["id", "domain", "reason"],
         )
         if (self.root / LABELS).is_file():
-            listed = self._listed()
-            forgotten = sorted({*found} - {*listed["id"], *listed.pop("mask")})
+            images = listed(self.root)
+            forgotten = sorted({*found} - {*images["id"], *images.pop("mask")})
             unlisted = [(name, _domain(name), f"{name}: not in {LABELS}. Add it, or take it out.")
                         for name in forgotten]  # fmt: skip
             others = pd.concat([others, pd.DataFrame(unlisted, columns=others.columns)])
         else:
-            listed = self._found(found)
-        seen = inspect_files(self.root, listed, channel)
+            images = self._found(found)
+        seen = inspect_files(self.root, images, channel)
         self.warnings, self.unused = seen.warnings, seen.unused
         # The page may be handed on: where the folder lies is nobody's business.
         bare = [str(reason).replace(f"{self.root}/", "") for reason in seen.excluded["reason"]]
         self.excluded = pd.concat([seen.excluded.assign(reason=bare), others], ignore_index=True)
         if seen.table.empty:
-            raise InputError(f"{self.root}: none of {len(listed)} images can be read. {bare[0]}")
+            raise InputError(f"{self.root}: none of {len(images)} images can be read. {bare[0]}")
         self._table = seen.table
 
     def table(self) -> pd.DataFrame:
@@ -76,23 +75,6 @@ class Folder:
             raise InputError(f"{self.root}: no image in it. Wanted: {', '.join(SUFFIXES)}.")
         domains = [_domain(path) for path in paths]
         return pd.DataFrame(dict(id=paths, domain=domains, label="", group=paths))
-
-    def _listed(self) -> pd.DataFrame:
-        path = self.root / LABELS
-        rows = read_list(path)
-        if "file" not in rows or rows.empty:
-            raise InputError(f"{path}: no column 'file', or no row. List the images in it.")
-        defaults = {"domain": "images", "label": "", "group": rows["file"]}
-        if "label" in rows:
-            rows["label"] = [number_free(label) for label in rows["label"]]
-        names = {name: rows.get(name, default) for name, default in defaults.items()}
-        for name in {*defaults} & {*rows}:
-            check_near_names(rows[name], name, path)
-        if "bits" in rows:
-            names["bits"] = rows["bits"]
-        names["mask"] = rows.get("mask", "")
-        table = pd.DataFrame(dict(id=rows["file"], **names))
-        return table.assign(group=table["group"].where(table["group"] != "", table["id"]))
 
 
 def _domain(name: str) -> str:

@@ -41,8 +41,12 @@ def add_translate(commands: argparse._SubParsersAction) -> None:
         from compendium.clinic.translation import PAGE, TABLE, translate_folder
 
         table = translate_folder(weights, images, out, **options)
-        stopped = int((~table["passes"]).sum())
-        print(f"{len(table)} images translated, {stopped} of them outside what the gate lets pass")
+        stopped, lost = int((~table["passes"]).sum()), int((~table["found"]).sum())
+        print(
+            f"{len(table)} images translated; do not rely on {stopped} of them: outside what the "
+            f"gate lets pass, or no embryo was found in them ({lost})"
+        )
+        print(*table.attrs["depths"], sep="\n")
         print(f"written: {out}/{TABLE} and {PAGE}")
 
     parser = commands.add_parser(
@@ -60,7 +64,7 @@ def add_translate(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--channel", type=int, default=0, help=_CHANNEL)
     parser.add_argument(
-        "--prevalence", type=float,
+        "--prevalence", type=lambda text: float(text.replace(",", ".")), metavar="SHARE",
         help="share of positives among your images, as 0.4 (default: that of the run)",
     )  # fmt: skip
     parser.set_defaults(command=run)

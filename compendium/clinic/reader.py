@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from compendium.clinic.listing import devices
 from engine.errors import InputError
 from lib.data.images import to_grey
 from lib.data.inspection import blank, inspect_files, structure
@@ -31,18 +32,26 @@ class Reading:
 class Reader:
     """Reads the files below ``folder`` as the images of one device.
 
-    A file that does not declare its depth has that of the translator's training images. Where they
-    were all of 8 bits, so that nothing is known of deeper ones, all files of the folder decide.
+    A file's depth is what the column bits of the folder's ``labels.csv`` says, else what the file
+    declares, else that of the translator's training images. Where those were all of 8 bits, so that
+    nothing is known of deeper ones, all files of its device (column domain; without a list, of the
+    folder) decide.
     """
 
     def __init__(self, bundle: Bundle, folder: Path, files: Sequence[str], channel: int) -> None:
         self._folder = folder.resolve()
         self._named = folder
-        self._files = files
+        if channel < 0:
+            raise InputError(
+                f"channel {channel}: give 1 for the first, or 0 for that of the training."
+            )
+        self._devices = devices(folder, files)
+        self._said = self._devices.set_index("id")["bits"].dropna().astype(int)
         self.channel = channel or bundle.params.channel
         self._trained = [int(bits) for bits in bundle.facts.get("bits", ())]
         self._estimated: pd.Series | None = None
         self._odd: pd.Series | None = None
+        self._warnings: list[str] = []
         self._lock = threading.Lock()
 
     def read(self, file: str) -> Reading:
@@ -55,7 +64,7 @@ class Reader:
         """
         path = self._named / file
         stored = read_stored(read_bytes(path), path, self.channel)
-        bits = 8 if stored.plain else stored.bits
+        bits = 8 if stored.plain else self._said.get(file, stored.bits)
         if bits is None:
             light = is_light(stored.pixels.dtype, stored.pixels.max())
             deep = [bits for bits in self._trained if bits != 8 and (bits == UNIT) == light]
@@ -99,15 +108,18 @@ class Reader:
                 "the brightness of the pictures below."
             )
         if self._estimated is not None:
-            sentences.append("Files that do not say their depth: estimated from all of them.")
-        return sentences
+            sentences.append(
+                "Files that do not say their depth: estimated from all of them. If you know it, "
+                "write it into the column bits of a labels.csv in their folder."
+            )
+        return [*sentences, *self._warnings]
 
     def _estimate(self, file: str) -> int:
         """Depth of a file by all of the folder; refuses one that does not fit the others."""
         with self._lock:
             if self._estimated is None:
-                entries = pd.DataFrame(dict(id=list(self._files), domain="the folder"))
-                found = inspect_files(self._folder, entries, self.channel)
+                found = inspect_files(self._folder, self._devices, self.channel)
+                self._warnings = found.warnings
                 self._estimated = found.table.set_index("id")["bits"]
                 self._odd = found.excluded.set_index("id")["reason"]
         if file in self._odd.index:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from compendium.clinic.files import (
+    check_same_folder,
+    earlier,
+    image_files,
+    output_names,
+    placeless,
+    still_there,
+)
 from compendium.clinic.pasting import Square, encode, paste
 from compendium.clinic.reader import Reader, Reading
 from compendium.clinic.report import write_page
@@ -22,7 +29,6 @@ from engine.progress import progress
 from engine.results import append, write_atomically
 from lib.data.framing import Frame, crop, frames_of
 from lib.data.images import fit
-from lib.data.reading import SUFFIXES, find_images
 from lib.evaluation.decision import check_prevalence
 from lib.models.bundle import Bundle, load_bundle
 from lib.models.translation import translate
@@ -64,9 +70,10 @@ def translate_folder(
     Columns file, output, width, height, found (of the embryo; True where whole images are used),
     left, top, side (the translated square, pixels), score (probability of label 1 after
     translation), called (at the frozen threshold), gate (distance from what the classifier knows),
-    passes (the gate), bits (depth that the file was read at), channel (that was asked for), unused
-    (what else is in it), sha256 and output_sha256 (of both files), weights (their SHA-256), exif
-    (whether it was kept).
+    passes (the gate, and the embryo was found), bits (depth that the file was read at), channel
+    (that was asked for), unused (what else is in it), sha256 and output_sha256 (of both files),
+    weights (their SHA-256), exif (whether it was kept). ``attrs["depths"]``: sentences on the
+    depths that files were read at.
 
     Raises
     ------
@@ -77,13 +84,14 @@ def translate_folder(
     check_prevalence(prevalence)
     bundle = load_bundle(weights)
     images, out = Path(images), Path(out)
-    files, others = _image_files(images, out)
+    files, others = image_files(images, out)
     reader = Reader(bundle, images, files, channel)
-    names = _output_names(files)
+    names = output_names(files)
     made_by = dict(weights=file_digest(Path(weights)), exif=keep_exif, channel=reader.channel)
-    kept = _earlier(out / TABLE)
+    kept = earlier(out / TABLE, _COLUMNS)
+    check_same_folder(kept, set(files), out / TABLE, force)
     none = pd.DataFrame(columns=_COLUMNS)
-    done = none if kept is None else reader.at_same_depth(_still_there(kept, images, out, made_by))
+    done = none if kept is None else reader.at_same_depth(still_there(kept, images, out, made_by))
     waiting = [file for file in files if file not in set(done["file"])]
     sides = [TABLE, EXCLUDED, PAGE] if kept is None else []
     in_the_way = [
@@ -107,7 +115,7 @@ def translate_folder(
         ):
             fine = [image for image in read if isinstance(image, Reading)]
             # The table may be handed on: where the folder lies is nobody's business.
-            excluded += [dict(file=file, reason=str(error).replace(f"{images}/", ""))
+            excluded += [dict(file=file, reason=placeless(str(error), images))
                          for file, error in zip(batch, read, strict=True)
                          if not isinstance(error, Reading)]  # fmt: skip
             if fine:
@@ -130,67 +138,11 @@ def translate_folder(
     left_out = pd.DataFrame(excluded, columns=["file", "reason"]).sort_values("file")
     _write(out / TABLE, result)
     _write(out / EXCLUDED, left_out)
+    result.attrs["depths"] = reader.words(result)
     if excluded:
         warnings.warn(f"{len(excluded)} files left out, see {out / EXCLUDED}.", stacklevel=2)
     write_page(out / PAGE, result, left_out, out, bundle, reader, prevalence)
     return result
-
-
-def _image_files(folder: Path, out: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """Paths of all images below ``folder``, relative to it, and of other files with a reason."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder. Give the folder of the images to translate.")
-    if out.resolve().is_relative_to(folder.resolve()):
-        raise InputError(
-            f"{out}: lies in the folder of the images, and would be read as one. Choose another."
-        )
-    files, others = find_images(folder)
-    if not files:
-        raise InputError(f"{folder}: no image in it. Wanted: {', '.join(SUFFIXES)}.")
-    return files, others
-
-
-def _output_names(files: Sequence[str]) -> dict[str, str]:
-    # The suffix stays in the name, so that a.jpg and a.png do not meet.
-    names = {file: file if file.lower().endswith(".png") else f"{file}.png" for file in files}
-    first: dict[str, str] = {}
-    for file, name in names.items():
-        if first.setdefault(name, file) != file:
-            raise InputError(
-                f"{first[name]} and {file}: both would be written to {name}. Rename one of them."
-            )
-    return names
-
-
-def _earlier(table: Path) -> pd.DataFrame | None:
-    """What an earlier run has written down, whole lines; None if it was none of this command."""
-    if not table.is_file():
-        return None
-    content = table.read_bytes()
-    try:
-        texts = {"file": str, "output": str, "unused": str}
-        rows = pd.read_csv(io.BytesIO(content[: content.rfind(b"\n") + 1]), dtype=texts,
-                           keep_default_na=False)  # fmt: skip
-    except (ValueError, UnicodeDecodeError):
-        return None
-    return rows if tuple(rows.columns) == _COLUMNS else None
-
-
-def _still_there(
-    rows: pd.DataFrame, images: Path, out: Path, made_by: dict[str, object]
-) -> pd.DataFrame:
-    """Rows made in the same way, from files that are still the same, of images still there."""
-    for name, value in made_by.items():
-        rows = rows[rows[name] == value]
-    same = [
-        _is(images / row.file, row.sha256) and _is(out / row.output, row.output_sha256)
-        for row in rows.itertuples()
-    ]
-    return rows[np.array(same, dtype=bool)]
-
-
-def _is(path: Path, sha256: str) -> bool:
-    return path.is_file() and file_digest(path) == sha256
 
 
 def _ahead(
@@ -239,7 +191,8 @@ def _translate(
             found=found, left=[s.left for s in squares], top=[s.top for s in squares],
             side=[s.side for s in squares], score=score,
             called=(score >= bundle.gate.classifier.threshold).astype(int), gate=gate,
-            passes=bundle.gate.passes(gate), bits=[image.bits for image in images],
+            passes=bundle.gate.passes(gate) & np.array(found),
+            bits=[image.bits for image in images],
             unused=[image.unused for image in images],
         )
     )  # fmt: skip

@@ -112,9 +112,9 @@ def _notice(run: SiteRun) -> str:
     words = " ".join(line.lstrip("# ") for line in header.splitlines())
     what = (
         "The images of this run are synthetic: phantom embryos in simulated devices; where a "
-        "figure shows real ones beside them, it says so. The results say what the method does where the "
-        "truth is known. They are no evidence about real embryos, and cannot be compared with "
-        "published figures."
+        "figure shows real ones beside them, it says so. The results say what the method does "
+        "where the truth is known. They are no evidence about real embryos, and cannot be compared "
+        "with published figures."
         if run.synthetic
         else f"This run is on {run.images}. They may not be yours to publish, and these pages show "
         "them."

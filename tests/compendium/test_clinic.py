@@ -248,6 +248,21 @@ def test_nothing_is_overwritten_without_force(weights, folder, tmp_path):
         translate_folder(weights, folder, out)
 
 
+def test_another_folders_translation_is_not_replaced(weights, folder, tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other"
+    with pytest.warns(UserWarning, match="left out"):
+        first = translate_folder(weights, folder, out)
+    other.mkdir()
+    Image.fromarray(np.arange(2400, dtype=np.uint8).reshape(40, 60)).save(other / "new.png")
+    with pytest.raises(InputError, match=r"lists 3 images of another folder, the first a\.jpg"):
+        translate_folder(weights, other, out)
+    assert pd.read_csv(out / TABLE)["file"].tolist() == first["file"].tolist()
+    (folder / "a.png").unlink()
+    with pytest.warns(UserWarning, match=r"1 images .* no longer in the folder, the first a\.png"):
+        left = translate_folder(weights, folder, out)
+    assert left["file"].tolist() == ["a.jpg", "day 2/deep.tif"]
+
+
 def test_only_the_field_of_view_is_replaced(tmp_path):
     """Framed images: the square round the embryo is new, the rest is the untouched luma."""
     from lib.data.phantoms import PhantomSource
@@ -388,7 +403,7 @@ def test_images_too_small_for_an_embryo_are_used_whole_and_named(tmp_path):
         Image.fromarray(pixels).save(place / name)
     table = translate_folder(path, place, tmp_path / "out").set_index("file")
     assert {name: Image.open(tmp_path / "out" / name).size for name in sizes} == sizes
-    assert not table.loc[["a.png", "b.png"], "found"].any()
+    assert not table.loc[["a.png", "b.png"], ["found", "passes"]].any(axis=None)
     unfound = int((~table["found"]).sum())
     assert (tmp_path / "out" / PAGE).read_text().count("embryo not found<") == unfound
 
@@ -444,6 +459,47 @@ def test_a_new_image_has_the_depth_of_the_training(trained, bits, words, tmp_pat
     for peak in (600, 900):
         expected = light * peak * 255 / (2**bits - 1)
         assert np.abs(reader.read(f"{peak}.tif").grey - expected).max() <= 1
+
+
+def test_what_the_list_says_of_a_depth_goes_first(tmp_path):
+    weights, place = trained_on(tmp_path, 8), tmp_path / "in"
+    photographs(place, 600, 900)
+    photographs(place / "other", 500)
+    (place / "labels.csv").write_text("file;bits\n600.tif;12\nother\\500.tif;14\n")
+    table = translate_folder(weights, place, tmp_path / "out").set_index("file")
+    assert table["bits"].to_dict() == {"600.tif": 12, "900.tif": 10, "other/500.tif": 14}
+    assert "labels.csv" not in (tmp_path / "out" / EXCLUDED).read_text()
+    (place / "labels.csv").write_text("file,bits\n600.tif,99\n")
+    with pytest.raises(InputError, match=r"labels\.csv.*bits"):
+        translate_folder(weights, place, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_devices_of_the_list_have_depths_of_their_own_and_mixed_ones_are_said(tmp_path):
+    weights, place = trained_on(tmp_path, 8), tmp_path / "in"
+    photographs(place, 600, 700, 800, 16000, 16100, 16200)
+    table = translate_folder(weights, place, tmp_path / "out")
+    assert set(table["bits"]) == {14}
+    (words,) = [line for line in table.attrs["depths"] if "the others at most 10 bits" in line]
+    assert "3 of 6 images need 14 bits" in words
+    assert words in unescape((tmp_path / "out" / PAGE).read_text())
+    rows = [f"{peak}.tif,{'phone' if peak < 1000 else 'camera'}"
+            for peak in (600, 700, 800, 16000, 16100, 16200)]  # fmt: skip
+    (place / "labels.csv").write_text("\n".join(["file,domain", *rows]))
+    table = translate_folder(weights, place, tmp_path / "two").set_index("file")
+    assert table.loc[["600.tif", "16000.tif"], "bits"].tolist() == [10, 14]
+
+
+def test_nobody_sees_where_the_folder_lies(tmp_path, monkeypatch):
+    weights, place = trained_on(tmp_path, 8), tmp_path / "in"
+    photographs(place, 600, 900)
+    tifffile.imwrite(place / "signed.tif", np.full((40, 40), -5, np.int16))
+    monkeypatch.chdir(tmp_path)
+    for given in ("in", "./in/", place):
+        with pytest.warns(UserWarning, match="1 files left out"):
+            translate_folder(weights, given, tmp_path / "out", force=True)
+        (row,) = pd.read_csv(tmp_path / "out" / EXCLUDED).to_dict("records")
+        assert row["reason"].startswith("signed.tif: ")
 
 
 def test_an_image_beyond_the_depth_is_left_out_and_named(tmp_path):
