@@ -59,6 +59,11 @@ def _hint(name: str, kind: type[Parameters]) -> str:
     return f"did you mean '{near[0]}'?" if near else "remove it."
 
 
+def _kind_of(values: dict[str, Any]) -> type[Parameters]:
+    """The parameters of the study that ``values`` name, or of the default one."""
+    return load_study(values.get("study", Parameters.model_fields["study"].default)).parameters
+
+
 def check_params(values: dict[str, Any], origin: str) -> Any:
     """Validate ``values`` as the parameters of the study they name.
 
@@ -70,7 +75,7 @@ def check_params(values: dict[str, Any], origin: str) -> Any:
         No such study; unknown key (the nearest valid one, or the study it belongs to, is named);
         wrong type; value out of range.
     """
-    kind = load_study(values.get("study", Parameters.model_fields["study"].default)).parameters
+    kind = _kind_of(values)
     try:
         return kind(**values)
     except ValidationError as error:
@@ -80,7 +85,7 @@ def check_params(values: dict[str, Any], origin: str) -> Any:
 def check_record(values: dict[str, Any], origin: str) -> Any:
     """As ``check_params``, of what an earlier version has written: a parameter that there is none
     of any more is left out, since what it decided is done."""
-    kind = load_study(values.get("study", Parameters.model_fields["study"].default)).parameters
+    kind = _kind_of(values)
     return check_params(
         {name: value for name, value in values.items() if name in kind.model_fields}, origin
     )
@@ -116,7 +121,6 @@ def load_params(path: str | Path, **overrides: Any) -> Any:
 
 def parameters_in(namespace: dict[str, Any]) -> Any:
     """Validate the parameters among the global variables of a notebook."""
-    study = namespace.get("study", Parameters.model_fields["study"].default)
-    fields = load_study(study).parameters.model_fields
-    values = {name: namespace[name] for name in fields if name in namespace}
+    values = {name: namespace[name] for name in _kind_of(namespace).model_fields
+              if name in namespace}  # fmt: skip
     return check_params(values, "the notebook's parameters")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from compendium.clinic.files import placeless
 from compendium.clinic.listing import check_folder, listed
 from compendium.clinic.pages import page, thumbnail
 from engine.errors import InputError
@@ -52,7 +53,7 @@ class Folder:
         seen = inspect_files(self.root, images, channel)
         self.warnings, self.unused = seen.warnings, seen.unused
         # The page may be handed on: where the folder lies is nobody's business.
-        bare = [str(reason).replace(f"{self.root}/", "") for reason in seen.excluded["reason"]]
+        bare = [placeless(str(reason), self.root) for reason in seen.excluded["reason"]]
         self.excluded = pd.concat([seen.excluded.assign(reason=bare), others], ignore_index=True)
         if seen.table.empty:
             raise InputError(f"{self.root}: none of {len(images)} images can be read. {bare[0]}")

@@ -38,7 +38,7 @@ def write_page(
         pairs = list(pool.map(pair, order.head(SHOWN).itertuples()))
     text = page(
         "translated", title="Translated images", bundle=bundle, table=table, excluded=excluded,
-        depths=reader.words(table), unused=table[table["unused"] != ""], kept=KEPT,
+        depths=table.attrs["depths"], unused=table[table["unused"] != ""], kept=KEPT,
         stopped=int((~table["passes"]).sum()), unfound=int((~table["found"]).sum()), pairs=pairs,
         most=SHOWN, expected=expectation(bundle, table, prevalence),
     )  # fmt: skip

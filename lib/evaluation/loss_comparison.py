@@ -181,6 +181,7 @@ def train_study(
     for the number of cells); and arm, seed, reader, auc of every training.
     """
     target = dataset.params.target_domain
+    grey = dataset.stack(rows)
     segment, structures = _segmenter(dataset, rows)
     predictions, limits, alike = [], [], []
     for seed in progress(list(seeds), label="seeds of the study"):
@@ -190,10 +191,7 @@ def train_study(
         lost = bounds(seeded, {cell.loss for cell in cells if cell.rule == "constrained"}, judge)
         recipes = {cell.name: cell.recipe(target, steps, lost) for cell in cells}
         fits = fit_translators(seeded, recipes, judge)
-        looks = {
-            arm: translate(networks.to_source, dataset.stack(rows))
-            for arm, (networks, _) in fits.items()
-        }
+        looks = {arm: translate(networks.to_source, grey) for arm, (networks, _) in fits.items()}
         for reader, ensemble in judges.items():
             for arm, stack in looks.items():
                 table = combine_folds(predict(ensemble, stack, rows, arm, seed))

@@ -114,14 +114,12 @@ def judge_elsewhere(
     """
     params, ids = dataset.params, rows["id"].tolist()
     other = params.model_copy(update=dict(phantom_label=_OTHER[params.phantom_label]))
-    kinds = {
-        "ED1": (params, DEVICES["ED1"]),
-        "other texture": (other, DEVICES["ED1"]),
-        "lamp at the side": (params, lit_from_the_side()),
-    }
+    usual = DEVICES["ED1"]
+    own = photographed_by(params, ids, {"ED1": usual, "lamp at the side": lit_from_the_side()})
+    textured = photographed_by(other, ids, {"other texture": usual})
+    places = {"ED1": own, "other texture": textured, "lamp at the side": own}
     parts = []
-    for where, (grown, machine) in progress(kinds.items(), label="elsewhere"):
-        series = photographed_by(grown, ids, {where: machine})
+    for where, series in progress(places.items(), label="elsewhere"):
         looks = _translated(series.looks[where], generators)
         parts.append(_alike(series.truth, looks, series.inside).assign(where=where))
     table = pd.concat(parts, ignore_index=True)

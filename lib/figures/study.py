@@ -7,6 +7,7 @@ import itertools
 import pandas as pd
 from scipy.stats import spearmanr
 
+from lib.evaluation.loss_comparison import Cell
 from lib.evaluation.relevance import BETTER, SAME, UNDECIDED, WORSE, smallest
 from lib.figures.style import NEUTRAL, Drawn, styled, titled_sheet
 
@@ -98,7 +99,7 @@ def study_words(differences: pd.DataFrame, known: pd.DataFrame | None, constrain
     ssim = differences[differences["metric"] == "inside_ssim"].set_index("arm")["difference"]
     if known is not None and len(ssim):
         ratio = known[known["measure"] == "ratio"].set_index("loss")["value"]
-        gains = {loss: ssim.get(f"{constraint}_{loss}_10") for loss in ratio.index}
+        gains = {loss: ssim.get(Cell(constraint, loss).name) for loss in ratio.index}
         both = pd.DataFrame(dict(ratio=ratio, gain=pd.Series(gains, dtype=float))).dropna()
         found = spearmanr(both["ratio"], both["gain"])
         lines.append(
