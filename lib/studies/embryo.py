@@ -21,6 +21,7 @@ class EmbryoParameters(TranslationParameters):
     """What this study asks beyond images, classifier and translator."""
 
     training_seeds: int = Field(1, ge=1, le=100)  # notebook 04 trains all arms from this many
+    repeated_splits: int = Field(1, ge=1, le=100)  # and on so many divisions of the images
     texture_strong_weight: float = Field(30.0, gt=0.0)  # times the weight, in an ablation
     ablation_study: bool = True  # notebook 03: two translators that are known to fail
     loss_study: bool = False  # notebook 03: texture losses by constraints, from every seed
