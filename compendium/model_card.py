@@ -12,18 +12,18 @@ from engine.keys import file_digest
 from engine.results import Finished
 from lib.figures.style import METRIC_NAMES, arm_name
 from lib.models.bundle import Bundle, load_bundle
-from lib.models.fitting import SIMULATED
 from lib.models.parameters import TranslationParameters
+from lib.models.recipes import CONTRASTIVE, SIMULATED
 
-# Parameters that say how a translator was trained.
-_TRAINING = (
-    "base_", "blocks", "padding", "upsampling", "pool_", "translator_", "rate_decay", "average_",
-    "adversarial_", "cycle_", "identity_", "precision", "seed",
-)  # fmt: skip
+# What a translator is, and beginnings of the parameters that say how it was trained, by its arm.
+_EVERY = ("base_", "blocks", "padding", "upsampling", "rate_decay", "precision", "seed")
 _TEXTURE = ("texture_loss", "texture_rule", "texture_weight")
-_IN_SIMULATION = (
-    "base_", "blocks", "padding", "upsampling", "rate_decay", "simulated_", "precision", "seed",
+_CYCLEGAN = "CycleGAN generator", (
+    "pool_", "translator_", "average_", "adversarial_", "cycle_", "identity_"
 )  # fmt: skip
+_CONTRASTIVE = ("cut_", "translator_batch", "translator_flips", "average_")
+_KINDS = {arm: (f"{arm_name(arm)} generator", _CONTRASTIVE) for arm in CONTRASTIVE}
+_KINDS[SIMULATED] = "generator trained in simulation", ("simulated_",)
 WARNINGS = {
     "synthetic": "**Trained and judged on synthetic images.** Synthetic phantoms: nothing below "
     "says how it does on real embryos.",
@@ -92,7 +92,7 @@ def _purpose(bundle: Bundle) -> str:
         else "whole"
     )
     numbers = sum(weights.numel() for weights in bundle.generator.parameters())
-    trained = "generator trained in simulation" if bundle.arm == SIMULATED else "CycleGAN generator"
+    trained, _ = _KINDS.get(bundle.arm, _CYCLEGAN)
     return (
         f"Takes a grey image of {bundle.domain}, {view}, {p.image_size} x {p.image_size} pixels, "
         f"and gives it the look of {p.source_domain}, so that a classifier trained on "
@@ -135,10 +135,10 @@ def _seen(bundle: Bundle, split: pd.DataFrame) -> str:
 
 def _training(bundle: Bundle, judged: Finished, textured: bool) -> str:
     p, record = bundle.params, judged.record()
-    simulated = bundle.arm == SIMULATED
-    prefixes = _IN_SIMULATION if simulated else _TRAINING + _TEXTURE * textured
+    _, own = _KINDS.get(bundle.arm, _CYCLEGAN)
+    prefixes = _EVERY + own + _TEXTURE * textured
     settings = {name: value for name, value in p.model_dump().items() if name.startswith(prefixes)}
-    if not textured and not simulated:
+    if not textured and bundle.arm not in _KINDS:
         settings["texture_loss"] = "none"
     settings |= {"profile": p.profile, "commit": record["commit"] or "unknown"}
     settings |= {"lock file": record["lock"], "device": record["device"]}

@@ -6,6 +6,8 @@ in the generators' step too, every image through a discriminator by itself.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,11 +22,17 @@ from lib.models.cyclegan import (
 from lib.models.parameters import TranslationParameters
 from lib.models.texture import TextureLoss
 
+Networks = TypeVar("Networks", bound=nn.Module)
+
 
 def plain_networks(params: TranslationParameters, seed: int) -> CycleGAN:
     """Networks of the same weights as ``train_translator`` begins with, of plain layers only."""
     torch.manual_seed(seed)
-    networks = CycleGAN(params, channels=1)
+    return with_plain_layers(CycleGAN(params, channels=1))
+
+
+def with_plain_layers(networks: Networks) -> Networks:
+    """The same networks and weights, of plain layers only, in place."""
     for module in list(networks.modules()):
         for name, layer in module.named_children():
             if isinstance(layer, nn.GroupNorm):

@@ -153,6 +153,8 @@ MEASURES: list[Callable[[], list[tuple]]] = [
     translation,
     partial(steps.train_step, "quick", steps.QUICK, "32-true"),
     partial(steps.side_by_side, steps.QUICK),
+    partial(steps.cut_step, steps.QUICK, fast=False),
+    partial(steps.cut_step, steps.QUICK, fast=True),
     partial(steps.train_step, "256 px", steps.PUBLISHED, "32-true"),
     reading,
     phantoms,

@@ -8,6 +8,7 @@ nothing of what ours sets for itself. Speeds of two runs, or of two machines, ar
 
 from __future__ import annotations
 
+import itertools
 import math
 import multiprocessing
 import statistics
@@ -24,11 +25,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from compendium.bench.reference_cut import ReferenceCut, plain_cut
 from compendium.bench.reference_step import ReferenceStep, plain_networks
 from engine.checkpoints import Checkpoints
 from engine.fabric import resolve_device
 from engine.jobs import Job, run_jobs
 from engine.store import Store
+from lib.models.cut import train_cut
+from lib.models.cut_parameters import CutParameters
 from lib.models.cyclegan import fastest_layout
 from lib.models.parameters import TranslationParameters
 from lib.models.translation import Batches, train_translator
@@ -97,10 +101,10 @@ def _step(steps: int) -> None:
         _settled[0]()
 
 
-def _images(params: TranslationParameters) -> list[Tensor]:
+def _images(size: int, batch: int) -> list[Tensor]:
     """Two stacks of noise to train on."""
     draw = torch.Generator().manual_seed(0)
-    size, count = params.image_size, max(8, params.translator_batch)
+    count = max(8, batch)
     return [
         torch.randint(0, 256, (count, 1, size, size), generator=draw, dtype=torch.uint8)
         for _ in range(2)
@@ -112,9 +116,15 @@ def _plain(params: TranslationParameters) -> Callable[[], Any]:
     params = params.model_copy(update=dict(precision="32-true"))
     device = resolve_device(params.device)
     step = ReferenceStep(plain_networks(params, 0).to(device), None, params)
-    order, batch = torch.Generator().manual_seed(0), params.translator_batch
-    batches = [Batches(stack, batch, False, order, slice(0, batch)) for stack in _images(params)]
-    return lambda: step(*(images.draw().to(device) for images in batches), 0.0)
+    images = _batches(params.image_size, params.translator_batch)
+    return lambda: step(*(batch.to(device) for batch in images()), 0.0)
+
+
+def _batches(size: int, batch: int) -> Callable[[], list[Tensor]]:
+    """What draws a batch of each of ``_images``."""
+    order = torch.Generator().manual_seed(0)
+    both = [Batches(stack, batch, False, order, slice(batch)) for stack in _images(size, batch)]
+    return lambda: [images.draw() for images in both]
 
 
 def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
@@ -130,7 +140,8 @@ def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
     peaks = [_Peak(kind, size, params.base_filters) for kind in kinds]
     with elsewhere(partial(_plain, params)) as plain_steps:
         timer = Alternating(block, partial(plain_steps, block), *peaks)
-        train_translator(*_images(params), None, params, block * (rounds + 1), 0, timer)
+        stacks = _images(size, params.translator_batch)
+        train_translator(*stacks, None, params, block * (rounds + 1), 0, timer)
     ours, plain, *convolving = timer.medians()
     ours, plain = ours / block, plain / block
     with FlopCounterMode(display=False) as counter:
@@ -143,6 +154,27 @@ def train_step(name: str, given: dict[str, Any], precision: str) -> list[tuple]:
         (f"{label}, share of the convolution peak", "", work / ours / rates[0],
          work / plain / rates[-1], float("nan"), rounds),
     ]  # fmt: skip
+
+
+def _plain_cut(params: CutParameters, size: int, fast: bool) -> Callable[[], Any]:
+    """The plain step of CUT on ``_images``; every second batch of FastCUT is mirrored."""
+    device, order = resolve_device(params.device), torch.Generator().manual_seed(0)
+    step = ReferenceCut(plain_cut(params, 0).to(device), params, fast, order)
+    images, turns = _batches(size, params.translator_batch), itertools.cycle([False, fast])
+    return lambda: step(*(batch.to(device) for batch in images()), next(turns))
+
+
+def cut_step(given: dict[str, Any], fast: bool) -> list[tuple]:
+    """Milliseconds of an update of all networks of CUT, or of FastCUT, at ``quick``'s sizes."""
+    size = given["image_size"]
+    params = CutParameters(**{name: given[name] for name in given if name != "image_size"})
+    stacks, rounds = _images(size, params.translator_batch), 2 * REPEATS
+    with elsewhere(partial(_plain_cut, params, size, fast)) as plain_steps:
+        timer = Alternating(BLOCK, partial(plain_steps, BLOCK))
+        train_cut(*stacks, params, BLOCK * (rounds + 1), 0, fast, timer)
+    ours, plain = (seconds / BLOCK for seconds in timer.medians())
+    label = f"train_step {'FastCUT' if fast else 'CUT'} quick 32-true"
+    return [(label, "ms", 1e3 * ours, 1e3 * plain, plain / ours, rounds)]
 
 
 class _Peak:
@@ -175,7 +207,7 @@ class _Peak:
 def side_by_side(given: dict[str, Any]) -> list[tuple]:
     """Milliseconds of an update where two networks train at once, as the notebooks' do."""
     params = TranslationParameters(**given, texture_loss="none", checkpoint_seconds=3600.0)
-    stacks = _images(params)
+    stacks = _images(params.image_size, params.translator_batch)
 
     def train(steps: int) -> None:
         trainings = [

@@ -25,8 +25,8 @@ from lib.data.images import fit, to_grey
 from lib.data.phantoms import BLOCK, RUNS
 from lib.figures.style import arm_name
 from lib.models.bundle import Bundle
-from lib.models.fitting import SIMULATED
 from lib.models.parameters import TranslationParameters
+from lib.models.recipes import CONTRASTIVE, SIMULATED
 from lib.phantom.embryo import grow
 from lib.phantom.optics import DEVICES, photograph
 
@@ -35,6 +35,10 @@ CYCLEGAN = dict(
     text="Zhu et al. 2017, Unpaired image-to-image translation using cycle-consistent adversarial "
     "networks", doi="10.1109/ICCV.2017.244",
 )  # fmt: skip
+CONTRAST = dict(
+    text="Park et al. 2020, Contrastive learning for unpaired image-to-image translation",
+    doi="10.1007/978-3-030-58545-7_19",
+)
 RANDOMISATION = dict(
     text="Tobin et al. 2017, Domain randomization for transferring deep neural networks from "
     "simulation to the real world", doi="10.1109/IROS.2017.8202133",
@@ -86,7 +90,11 @@ def write_package(model: onnx.ModelProto, bundle: Bundle, weights: Path) -> byte
 def description(bundle: Bundle) -> dict[str, Any]:
     """What ``rdf.yaml`` says, as its format 0.5 wants it."""
     p, kind = bundle.params, kind_of_images(bundle.params, bundle.domain)
-    simulated = bundle.arm == SIMULATED
+    cited, tags = CYCLEGAN, ["cyclegan"]
+    if bundle.arm == SIMULATED:
+        cited, tags = RANDOMISATION, []
+    elif bundle.arm in CONTRASTIVE:
+        cited, tags = CONTRAST, ["contrastive-learning"]
     project = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     title = title_of(bundle)
     described = dict(
@@ -95,9 +103,8 @@ def description(bundle: Bundle) -> dict[str, Any]:
         description=f"Gives a grey image of {bundle.domain} the look of {p.source_domain}; trained "
         f"on {kind} images. Research and teaching only, not a medical device. {NO_TILES}",
         authors=[dict(name=author["name"]) for author in project["authors"]],
-        cite=[RANDOMISATION if simulated else CYCLEGAN],
-        tags=[*([] if simulated else ["cyclegan"]), "domain-adaptation", "image-to-image", "2d",
-              kind],
+        cite=[cited],
+        tags=[*tags, "domain-adaptation", "image-to-image", "2d", kind],
         documentation=dict(source="README.md"), covers=[dict(source="cover.png")],
         inputs=[_tensor(INPUT, "input", dict(min=p.image_size, step=MULTIPLE))],
         outputs=[_tensor(OUTPUT, "output", None)],

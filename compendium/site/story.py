@@ -31,6 +31,8 @@ ARMS = {
     "cyclegan": "translated by a CycleGAN trained without a texture loss",
     "cyclegan_texture": "translated by a CycleGAN trained with it: the method of the study",
     "cyclegan_joint": "as that, by one translator for both target domains",
+    "cut": "translated by CUT: a contrastive loss of places instead of a way back",
+    "fastcut": "as that, by FastCUT, which asks less of each step",
     "simulated": "translated by a network that learnt from random microscopes and saw no target",
     "oracle": "the same object photographed by the source device: the truth, and the limit",
 }

@@ -17,11 +17,12 @@ from lib.evaluation.metrics import METRICS, binary_metrics, combine_folds
 from lib.evaluation.resplits import best_arm, combine_divisions, nested_choice
 from lib.evaluation.seeds import combine_seeds, seed_difference, seed_gap_closed
 from lib.evaluation.statistics import holm
-from lib.models.fitting import TranslatorRecipe, fit_classifiers, fit_translators
+from lib.models.fitting import fit_classifiers, fit_translators
+from lib.models.recipes import Recipe
 
 
 def judge_seed(
-    dataset: Dataset, rows: pd.DataFrame, recipes: Mapping[str, TranslatorRecipe], seed: int
+    dataset: Dataset, rows: pd.DataFrame, recipes: Mapping[str, Recipe], seed: int
 ) -> tuple[pd.DataFrame, dict[str, float], dict[str, Tensor]]:
     """Train classifiers and translators from another seed and judge every arm on ``rows``.
 

@@ -40,6 +40,8 @@ ARM_COLOURS = {
     "cyclegan": "#CC79A7",
     "cyclegan_texture": "#882255",
     "cyclegan_joint": "#009E73",
+    "cut": "#999933",
+    "fastcut": "#44AA99",
     "simulated": "#0072B2",
     "too_strong": "#DDCC77",
     "oracle": "#332288",
@@ -51,6 +53,8 @@ ARM_NAMES = {
     "cyclegan": "CycleGAN",
     "cyclegan_texture": "CycleGAN + texture",
     "cyclegan_joint": "CycleGAN, joint",
+    "cut": "CUT",
+    "fastcut": "FastCUT",
 }
 LABEL_NAMES = {0: "no blastocyst", 1: "blastocyst"}
 STRUCTURE_NAMES = {"cavity": "cavity", "icm": "inner cell mass"}

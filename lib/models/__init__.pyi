@@ -1,1 +1,1 @@
-from . import cyclegan, fitting, judges, simulation, texture, translation
+from . import cut, cyclegan, fitting, judges, simulation, texture, translation

@@ -182,15 +182,17 @@ class PatchDiscriminator(nn.Module):
 
 
 def draw_weights(networks: nn.Module) -> None:
-    """Draw the weights of all convolutions from N(0, 0.02), biases 0 (Zhu et al. 2017, 7.1)."""
+    """Draw the weights of all layers from N(0, 0.02), biases 0 (Zhu et al. 2017, 7.1)."""
     for module in networks.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02)
             nn.init.zeros_(module.bias)
 
 
 class CycleGAN(nn.Module):
     """Both generators and both discriminators, initialised from N(0, 0.02)."""
+
+    has_way_back = True
 
     def __init__(self, params: TranslatorParameters, channels: int = 1) -> None:
         super().__init__()

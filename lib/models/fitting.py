@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,17 +18,35 @@ from engine.jobs import Fitted, Job, run_jobs
 from lib.data.dataset import Dataset
 from lib.models.calibration import calibrate
 from lib.models.classifier import FoldEnsemble, predict_logits, soften, train_classifier
-from lib.models.cyclegan import CycleGAN
 from lib.models.gate import Gate
-from lib.models.networks import build_network, weights_of
+from lib.models.networks import build_network
 from lib.models.parameters import TranslationParameters, chosen_settings
-from lib.models.simulation import Simulated, simulated_training
+from lib.models.recipes import (
+    SIMULATED,
+    CutRecipe,
+    Recipe,
+    SimulatedRecipe,
+    TranslatorRecipe,
+    drawn_to_share,
+)
 from lib.models.texture import build_texture_loss
-from lib.models.translation import train_translator
 
+__all__ = [  # what is asked for and what it is given, in one place
+    "CLASSIFIER_CODE",
+    "SIMULATED",
+    "CutRecipe",
+    "FoldFit",
+    "SimulatedRecipe",
+    "TranslatorRecipe",
+    "check_networks",
+    "drawn_to_share",
+    "fit_classifiers",
+    "fit_gate",
+    "fit_translators",
+    "train_fold",
+]
 # Classifiers do not grow stale when the translator's code changes.
 CLASSIFIER_CODE = ("lib.models.classifier", "lib.models.networks")
-_TRANSLATOR_CODE = ("lib.models.translation", "lib.models.networks")
 
 
 @dataclass(frozen=True)
@@ -162,121 +179,24 @@ def fit_gate(dataset: Dataset, classifier: FoldEnsemble) -> Gate:
     return Gate.fit(classifier, dataset.stack(rows), rows["fold"].to_numpy())
 
 
-@dataclass(frozen=True)
-class TranslatorRecipe:
-    """A translator before it is trained.
-
-    Parameters
-    ----------
-    targets
-        The domain whose images it translates to the source, or several that it shall serve.
-    texture
-        Whether the texture loss of the parameters is used.
-    changes
-        Parameters of the training that differ from those of the run, by name.
-    framed
-        Whether images are cropped to the embryo.
-    positive_share
-        Share of positives among the target's training images, drawn to it; None: as they are.
-    """
-
-    targets: Sequence[str]
-    texture: bool
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    framed: bool = True
-    positive_share: float | None = None
-
-
-SIMULATED = "simulated"  # the arm of it
-
-
-@dataclass(frozen=True)
-class SimulatedRecipe:
-    """A translator that learns in simulation: it sees no target image and serves every device."""
-
-    changes: Mapping[str, Any] = field(default_factory=dict)
-
-
-def drawn_to_share(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """As many of ``rows`` as any share of positives allows, with this one.
-
-    The number of rows does not depend on ``share``: it is that of the rarer class.
-    """
-    count = int(rows["label"].value_counts().reindex([0, 1], fill_value=0).min())
-    wanted = {1: round(share * count)}
-    wanted[0] = count - wanted[1]
-    rng = np.random.default_rng(seed)
-    places = [
-        rng.choice(np.flatnonzero(rows["label"] == label), number, replace=False)
-        for label, number in wanted.items()
-    ]
-    return rows.iloc[np.sort(np.concatenate(places))].reset_index(drop=True)
-
-
-def _train_translator(
-    target: np.ndarray,
-    source: np.ndarray,
-    classifier: nn.Module,
-    texture: bool,
-    params: TranslationParameters,
-    checkpoints: Checkpoints | None = None,
-) -> tuple[nn.Module, pd.DataFrame]:
-    loss = build_texture_loss(params.texture_loss, classifier, params)
-    if not texture:  # watched all the same
-        params = params.model_copy(update=dict(texture_rule="constant", texture_weight=0.0))
-    images = torch.from_numpy(target), torch.from_numpy(source)
-    steps = params.translator_steps
-    return train_translator(*images, loss, params, steps, params.seed, checkpoints)
-
-
-def _translator_training(
-    dataset: Dataset, recipe: TranslatorRecipe | SimulatedRecipe, classifier: nn.Module
-) -> Job:
-    dataset = dataset.with_params(**recipe.changes)
-    if isinstance(recipe, SimulatedRecipe):
-        return simulated_training(dataset, classifier)
-    params = dataset.params
-    part = "" if params.transductive else "train"
-    rows = pd.concat([dataset.rows(domain, part) for domain in recipe.targets], ignore_index=True)
-    if recipe.positive_share is not None:
-        rows = drawn_to_share(rows, recipe.positive_share, params.seed)
-    target = dataset.stack(rows, framed=recipe.framed).numpy()
-    home = dataset.rows(params.source_domain, "train")
-    source = dataset.stack(home, framed=recipe.framed).numpy()
-    # The published presets tie the texture loss in; whoever asks for none gets none.
-    watched = params.texture_loss != "none"
-    texture = recipe.texture and watched
-    names = ["translator_", "base_", "blocks", "padding", "upsampling", "pool_", "rate_decay",
-             "average_", "adversarial_", "cycle_", "identity_", "precision"]  # fmt: skip
-    names += ["texture_"] if texture else ["texture_loss", "texture_network"]
-    ingredients = dict(
-        target=target, source=source, texture=texture, seed=params.seed,
-        settings=chosen_settings(params, names),
-        # A loss that is only watched decides no weight, but it stands in the history that is kept.
-        classifier=weights_of(classifier) if watched else None,
-    )  # fmt: skip
-    train = partial(_train_translator, target, source, classifier, texture, params)
-    return Job("translators", _TRANSLATOR_CODE, ingredients, train)
-
-
 def fit_translators(
     dataset: Dataset,
-    recipes: Mapping[str, TranslatorRecipe | SimulatedRecipe],
+    recipes: Mapping[str, Recipe],
     classifier: nn.Module,
-) -> dict[str, tuple[CycleGAN | Simulated, pd.DataFrame]]:
+) -> dict[str, tuple[nn.Module, pd.DataFrame]]:
     """Train translators to the source domain; name to networks and history.
 
-    The generator that a clinic uses is ``to_source`` of the networks. ``classifier`` is the grey
-    source classifier, for texture losses made of its features.
+    The generator that a clinic uses is ``to_source`` of the networks; ``has_way_back`` says whether
+    they have one to the target, too, ``to_target``. ``classifier`` is the grey source classifier,
+    for texture losses made of its features.
     """
     params = dataset.params
-    trainings = [_translator_training(dataset, recipe, classifier) for recipe in recipes.values()]
+    trainings = [recipe.training(dataset, classifier) for recipe in recipes.values()]
     device = make_fabric(params).device
     fits = {}
     trained = run_jobs(dataset.store, trainings, params)
     for (name, recipe), (weights, history) in zip(recipes.items(), trained, strict=True):
-        kind = Simulated if isinstance(recipe, SimulatedRecipe) else CycleGAN
-        networks = kind(dataset.with_params(**recipe.changes).params, channels=1)
+        networks = recipe.networks(dataset.with_params(**recipe.changes).params)
         networks.load_state_dict(weights)
         fits[name] = networks.to(device).eval(), history
     return fits

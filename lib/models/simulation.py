@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.checkpoints import Checkpoints
-from engine.fabric import LARGEST_LOSS, DivergedError, make_fabric, number_kind
+from engine.fabric import make_fabric, number_kind
 from engine.jobs import Job
 from engine.progress import progress
 from lib.data.dataset import Dataset
@@ -26,11 +25,13 @@ from lib.models.cyclegan import Generator, draw_weights
 from lib.models.networks import weights_of
 from lib.models.parameters import TranslationParameters, TranslatorParameters, chosen_settings
 from lib.models.texture import OF_CLASSIFIER, TextureLoss, TextureWeight, build_texture_loss
-from lib.models.translation import linear_decay
+from lib.models.translation import linear_decay, stop_if_diverged
 
 
 class Simulated(nn.Module):
     """The generator to the source, where a CycleGAN has it, too."""
+
+    has_way_back = False
 
     def __init__(self, params: TranslatorParameters, channels: int = 1) -> None:
         super().__init__()
@@ -123,11 +124,8 @@ def train_simulated(
         (losses["truth"] + weight.value * losses["texture"]).backward()
         optimiser.step()
         values = {name: float(loss.detach()) for name, loss in losses.items()}
-        if not (np.abs(list(values.values())) < LARGEST_LOSS).all():
-            raise DivergedError(
-                f"step {step} in simulation: a loss explodes ({values}). Lower simulated_rate (now "
-                f"{params.simulated_rate}); {checkpoints}."
-            )
+        remedy = f"Lower simulated_rate (now {params.simulated_rate})"
+        stop_if_diverged(values, f"step {step} in simulation", remedy, checkpoints)
         history.append(
             dict(step=step, **values, texture_weight=0.0 if texture is None else weight.value,
                  rate=rate.get_last_lr()[0])

@@ -54,7 +54,7 @@ class StructureEncoder(nn.Module):
 
 
 def place_contrast(a: Tensor, b: Tensor, places: Tensor, temperature: float) -> Tensor:
-    """InfoNCE over places (van den Oord et al. 2018, eq. 4): which place of ``b`` is this of ``a``?
+    """InfoNCE over places: which place of ``b`` is this of ``a``?
 
     Parameters
     ----------
@@ -64,9 +64,19 @@ def place_contrast(a: Tensor, b: Tensor, places: Tensor, temperature: float) -> 
     one, other = (
         maps.flatten(2).gather(2, places[:, None].expand(-1, maps.shape[1], -1)) for maps in (a, b)
     )
-    likeness = one.transpose(1, 2) @ other / temperature
-    own = torch.arange(places.shape[1], device=a.device).expand(len(a), -1)
-    return F.cross_entropy(likeness.flatten(0, 1), own.flatten())
+    return info_nce(one.transpose(1, 2), other.transpose(1, 2), temperature).mean()
+
+
+def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    """InfoNCE (van den Oord et al. 2018, eq. 4): which key is each query's?
+
+    ``queries`` and ``keys`` are unit vectors (N, P, C), each query's own key at the same place and
+    the P - 1 others of the same N its negatives. Returns the loss of each query, (N, P).
+    """
+    likeness = queries @ keys.transpose(1, 2) / temperature
+    own = torch.arange(keys.shape[1], device=keys.device).expand(len(keys), -1)
+    loss = F.cross_entropy(likeness.flatten(0, 1), own.flatten(), reduction="none")
+    return loss.view_as(own)
 
 
 class StructureLoss(FeatureLoss):

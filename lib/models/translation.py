@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -74,6 +74,14 @@ def linear_decay(step: int, steps: int, start: float) -> float:
     """Factor of the learning rate: 1 until ``start`` (share of the steps), then linear to 0."""
     first = start * steps
     return 1.0 if step < first else (steps - step) / max(1.0, steps - first)
+
+
+def stop_if_diverged(
+    losses: Mapping[str, float], place: str, remedy: str, checkpoints: Checkpoints
+) -> None:
+    """Raise a ``DivergedError`` where a loss is not finite, or ``LARGEST_LOSS`` or more."""
+    if not (np.abs(list(losses.values())) < LARGEST_LOSS).all():
+        raise DivergedError(f"{place}: a loss explodes ({losses}). {remedy}; {checkpoints}.")
 
 
 @torch.no_grad()
@@ -259,12 +267,11 @@ def train_translator(
 
             kept = torch.stack([torch.stack([loss.to(**kind) for loss in own]) for own in values])
             losses = dict(zip(LOSS_NAMES, ranks.mean(kept.mean(0)).tolist(), strict=True))
-            if not (np.abs(list(losses.values())) < LARGEST_LOSS).all():
-                raise DivergedError(
-                    f"translator step {step}: a loss explodes ({losses}). Lower translator_rate "
-                    f"(now {params.translator_rate}) or texture_weight (now "
-                    f"{params.texture_weight}); {checkpoints}."
-                )
+            remedy = (
+                f"Lower translator_rate (now {params.translator_rate}) or texture_weight (now "
+                f"{params.texture_weight})"
+            )
+            stop_if_diverged(losses, f"translator step {step}", remedy, checkpoints)
             history.append(
                 dict(step=step, **losses, texture_weight=0.0 if texture is None else weight.value,
                      rate=rate.get_last_lr()[0])

@@ -66,7 +66,7 @@ def test_translator_trains_on_the_training_part_only_unless_transductive(dataset
         seen["target"], seen["source"] = len(target), len(source)
         raise InterruptedError
 
-    monkeypatch.setattr("lib.models.fitting.train_translator", record)
+    monkeypatch.setattr("lib.models.recipes.train_translator", record)
     network = build_network("test_resnet", 1, "")
     for transductive, parts in ((False, "train"), (True, "")):
         params = dataset.params.model_copy(update={"transductive": transductive})
@@ -80,7 +80,7 @@ def test_translator_trains_on_the_training_part_only_unless_transductive(dataset
 def test_a_trained_translator_is_found_again(dataset, ensemble, monkeypatch):
     recipe = TranslatorRecipe(["ED1"], texture=True)
     first, history = fit_translators(dataset, {"a": recipe}, ensemble.networks[0])["a"]
-    monkeypatch.setattr("lib.models.fitting.train_translator", None)
+    monkeypatch.setattr("lib.models.recipes.train_translator", None)
     again, kept = fit_translators(dataset, {"b": recipe}, ensemble.networks[0])["b"]
     pd.testing.assert_frame_equal(history, kept)
     for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True):

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from engine.checkpoints import Checkpoints
+from engine.fabric import DivergedError
 from lib.data.random_looks import Looks
-from lib.models import simulation
+from lib.models import simulation, translation
 from lib.models.fitting import SimulatedRecipe, fit_translators
 from lib.models.networks import build_network
 from lib.models.texture import energy_loss
@@ -141,6 +142,6 @@ def test_real_images_are_photographed_again(dataset):
 
 def test_a_loss_that_explodes_is_named(monkeypatch):
     params = EmbryoParameters(**TINY)
-    monkeypatch.setattr(simulation, "LARGEST_LOSS", 1e-3)
-    with pytest.raises(simulation.DivergedError, match=r"step 0 in simulation.*simulated_rate"):
+    monkeypatch.setattr(translation, "LARGEST_LOSS", 1e-3)
+    with pytest.raises(DivergedError, match=r"step 0 in simulation.*simulated_rate"):
         simulation.train_simulated(looks_of(0), energy_loss, params, seed=0)
