@@ -1,7 +1,7 @@
-"""The arms: the ways to show target images to a classifier that was trained on the source.
+"""The arms: the ways to read target images with what was learnt on the source.
 
-A new method without training is one more function in ``CONTROLS``, one with training one more
-translator of the scene.
+A new method without training is one more function in ``CONTROLS``, a translator or a classifier
+that is trained one more of the scene.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from engine.progress import progress
@@ -21,6 +22,8 @@ from lib.evaluation.statistics import gap_closed, metric_intervals
 from lib.models.calibration import choose_threshold
 from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import Generator
+from lib.models.fitting import USUAL, FoldFit, fit_classifiers
+from lib.models.rivals import ADAPTED, LABELLED, fit_rivals
 from lib.models.translation import translate
 
 
@@ -28,8 +31,8 @@ from lib.models.translation import translate
 class Scene:
     """What an arm may use: the evaluated images, all training images, classifiers, translators.
 
-    ``classifiers`` are those of ``fitting.fit_classifiers``; ``translators`` maps an arm to the
-    generator that it sends images through.
+    ``classifiers`` are those of ``fit_readers``: all but the first three are arms that see the
+    grey images; ``translators`` maps an arm to the generator that it sends images through.
     """
 
     dataset: Dataset
@@ -81,6 +84,41 @@ CONTROLS: dict[str, Callable[[Scene], Arm]] = {
 }
 
 
+# What Table 2 and its figures put side by side; every other arm is a translator.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "untouched": ("raw", "grey"),
+    "controls": ("recalibrated", "adabn", "augmented", "randomised", "histogram", "fda"),
+    "adapted classifiers": ADAPTED,
+    "translators": (),
+    "bounds": (*LABELLED, "oracle"),
+}
+# Those that a figure shows where all would be too many.
+CENTRAL = (
+    "raw", "grey", "recalibrated", "randomised", "cdan_e", "cut", "cyclegan", "cyclegan_texture",
+    "simulated", "both_devices", "oracle",
+)  # fmt: skip
+MOST = 12  # arms in a figure with a line or a panel for each
+
+
+def group_of(arm: str) -> str:
+    """The key of ``GROUPS`` that an arm belongs to."""
+    return next((group for group, arms in GROUPS.items() if arm in arms), "translators")
+
+
+def in_figures(names: Iterable[str]) -> list[str]:
+    """All arms, or where they are more than ``MOST`` those of ``CENTRAL``."""
+    names = list(dict.fromkeys(names))
+    return names if len(names) <= MOST else [name for name in names if name in CENTRAL]
+
+
+def fit_readers(dataset: Dataset, domain: str) -> dict[str, FoldFit]:
+    """The source classifiers and, with ``rivals``, all that are adapted to ``domain``."""
+    if not dataset.params.rivals:
+        return fit_classifiers(dataset)
+    fits = fit_classifiers(dataset, kinds=[*USUAL, "randomised"])
+    return fits | fit_rivals(dataset, domain, fits["grey"])
+
+
 def home_predictions(holdout: pd.DataFrame, arms: Iterable[str]) -> dict[str, pd.DataFrame]:
     """Arm to the predictions of its classifier on the source hold-out.
 
@@ -92,14 +130,26 @@ def home_predictions(holdout: pd.DataFrame, arms: Iterable[str]) -> dict[str, pd
 
 
 def show_arms(scene: Scene, controls: Iterable[str] = tuple(CONTROLS)) -> dict[str, Arm]:
-    """Every arm: controls, translators, and the oracle where the truth is known."""
+    """Every arm by its group: controls, classifiers of their own, translators, the oracle.
+
+    The oracle only where the truth is known.
+    """
     shown = {arm: CONTROLS[arm](scene) for arm in controls}
     judge = scene.classifiers["grey"]
+    own = {arm: reader for arm, reader in scene.classifiers.items() if arm not in USUAL}
+    shown |= {arm: (scene.grey(), reader) for arm, reader in own.items()}
     for arm, generator in progress(scene.translators.items(), label="translations"):
         shown[arm] = translate(generator, scene.grey()), judge
     if scene.dataset.has_truth(scene.rows["domain"].iloc[0]):
         shown["oracle"] = scene.dataset.truth(scene.rows), judge
-    return shown
+    order = list(GROUPS)
+    return dict(sorted(shown.items(), key=lambda arm: order.index(group_of(arm[0]))))
+
+
+def unchanged(stacks: Mapping[str, Tensor]) -> list[str]:
+    """The arms that show the grey image as it is, to another classifier or threshold."""
+    grey = stacks["grey"]
+    return [arm for arm, stack in stacks.items() if arm != "grey" and torch.equal(stack, grey)]
 
 
 def predict_arms(

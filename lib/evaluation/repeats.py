@@ -12,12 +12,12 @@ from torch import Tensor
 from engine.errors import InputError
 from engine.progress import progress
 from lib.data.dataset import Dataset
-from lib.evaluation.arms import Scene, predict_arms, show_arms, threshold_table
+from lib.evaluation.arms import Scene, fit_readers, predict_arms, show_arms, threshold_table
 from lib.evaluation.metrics import METRICS, binary_metrics, combine_folds
 from lib.evaluation.resplits import best_arm, combine_divisions, nested_choice
 from lib.evaluation.seeds import combine_seeds, seed_difference, seed_gap_closed
 from lib.evaluation.statistics import holm
-from lib.models.fitting import fit_classifiers, fit_translators
+from lib.models.fitting import fit_translators
 from lib.models.recipes import Recipe
 
 
@@ -29,7 +29,8 @@ def judge_seed(
     Returns what ``arms.predict_arms`` does, and every translator's images, uint8 (N, 1, H, W).
     """
     other = dataset.with_params(seed=seed)
-    classifiers = {name: fit.ensemble for name, fit in fit_classifiers(other).items()}
+    readers = fit_readers(other, rows["domain"].iloc[0])
+    classifiers = {name: fit.ensemble for name, fit in readers.items()}
     fits = fit_translators(other, recipes, classifiers["grey"].networks[0])
     translators = {arm: networks.to_source for arm, (networks, _) in fits.items()}
     shown = show_arms(Scene(other, rows, classifiers, translators))
@@ -111,7 +112,7 @@ def gaps_over_seeds(combined: pd.DataFrame) -> pd.DataFrame:
 
 
 def judge_divisions(
-    dataset: Dataset, domain: str, recipes: Mapping[str, TranslatorRecipe], count: int
+    dataset: Dataset, domain: str, recipes: Mapping[str, Recipe], count: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train and judge every arm on ``count`` divisions of the images, each from its own seed.
 

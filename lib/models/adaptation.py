@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
@@ -28,6 +27,7 @@ from engine.fabric import (
 )
 from engine.processes import Ranks, SharedBatchNorm
 from engine.progress import progress
+from lib.models.adaptation_parameters import AdaptationParameters
 from lib.models.adversarial import (
     DomainDiscriminator,
     Multilinear,
@@ -38,19 +38,6 @@ from lib.models.adversarial import (
     reverse_gradient,
 )
 from lib.models.classifier import augmented, predict_logits, to_unit
-from lib.models.parameters import ClassifierParameters
-
-
-class AdaptationParameters(ClassifierParameters):
-    """The classifier, and the game that adapts it."""
-
-    adapted_epochs: int = Field(10, ge=1, le=1000)
-    adapted_weight: float = Field(1.0, ge=0.0)  # what the reversed gradient grows to
-    adapted_rate: float = Field(3e-3, gt=0.0, lt=1.0)
-    discriminator_rate: float = Field(3e-4, gt=0.0, lt=1.0)
-    discriminator_width: int = Field(256, ge=4, le=8192)
-    mdnet_rate: float = Field(1e-2, gt=0.0, lt=1.0)  # gradient descent with momentum
-    source_free_rate: float = Field(1e-3, gt=0.0, lt=1.0)  # likewise, without source images
 
 
 @dataclass(frozen=True)
@@ -94,9 +81,7 @@ class Opponents(nn.Module):
         shown = self.joined.width if self.joined else features
         self.discriminator = DomainDiscriminator(shown, width)
 
-    def game(
-        self, source: Reading, target: Reading, coefficient: float
-    ) -> Tensor:
+    def game(self, source: Reading, target: Reading, coefficient: float) -> Tensor:
         """The discriminator's loss on what ``read`` gave; the features' gradient is reversed.
 
         The probabilities only say which game is played and with which weight: no gradient goes

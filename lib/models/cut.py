@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from engine.allocator import keep_freed_memory
 from engine.checkpoints import Checkpoints
-from engine.fabric import make_fabric, number_kind
+from engine.fabric import make_fabric, number_kind, stop_if_diverged
 from engine.progress import progress
 from lib.models.cut_parameters import CutParameters
 from lib.models.cyclegan import (
@@ -37,7 +37,6 @@ from lib.models.translation import (
     add_gradients,
     linear_decay,
     polynomial_average,
-    stop_if_diverged,
 )
 
 PLACES = 256  # of each map, at most, that are told apart

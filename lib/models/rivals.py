@@ -19,7 +19,8 @@ from engine.checkpoints import Checkpoints
 from engine.errors import InputError
 from engine.jobs import Job, run_jobs
 from lib.data.dataset import Dataset
-from lib.models.adaptation import METHODS, AdaptationParameters, train_adapted
+from lib.models.adaptation import METHODS, train_adapted
+from lib.models.adaptation_parameters import AdaptationParameters
 from lib.models.calibration import calibrate
 from lib.models.classifier import predict_logits, soften, train_classifier
 from lib.models.fitting import CLASSIFIER_CODE, FoldFit, fold_fit
@@ -43,7 +44,9 @@ def _started(
 ) -> nn.Module:
     """The classifier of the parameters with these weights, or as they begin it."""
     torch.manual_seed(seed)
-    network = build_network(params.classifier, channels, "" if weights else params.classifier_weights)
+    network = build_network(
+        params.classifier, channels, "" if weights else params.classifier_weights
+    )
     if weights:
         network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
     return network
@@ -117,7 +120,9 @@ class _Images:
         params = dataset.params
         home, own = (dataset.rows(name, "train") for name in (params.source_domain, domain))
         unseen = dataset.rows(domain) if params.transductive else own
-        stacks = (soften(dataset.stack(rows), params.classifier_blur) for rows in (home, unseen, own))
+        stacks = (
+            soften(dataset.stack(rows), params.classifier_blur) for rows in (home, unseen, own)
+        )
         stack, hidden, labelled = stacks
         return cls(home, stack, hidden, own, labelled)
 
@@ -127,10 +132,12 @@ class _Images:
 
     def at(self, rows: pd.DataFrame) -> Tensor:
         """Labelled images of some rows of ``own``."""
-        return self.labelled[torch.as_tensor(rows.index.to_numpy())]
+        return self.labelled[torch.as_tensor(rows.index.to_numpy(copy=True))]
 
 
-def _job(images: _Images, arm: str, fold: int, source: FoldFit, params: AdaptationParameters) -> Job:
+def _job(
+    images: _Images, arm: str, fold: int, source: FoldFit, params: AdaptationParameters
+) -> Job:
     inside = (images.home["fold"] != fold).to_numpy()
     train = np.flatnonzero(inside)
     start = weights_of(source.ensemble.networks[fold]) if arm in FROM_SOURCE else None

@@ -26,7 +26,8 @@ from engine.fabric import (
 )
 from engine.processes import Ranks, SharedBatchNorm
 from engine.progress import progress
-from lib.models.adaptation import METHODS, AdaptationParameters, Opponents, read, rounds
+from lib.models.adaptation import METHODS, Opponents, read, rounds
+from lib.models.adaptation_parameters import AdaptationParameters
 from lib.models.adversarial import both_classes, reversal_schedule
 from lib.models.classifier import augmented, prediction_batches, to_unit
 

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from engine.parameters import check_params
 from engine.study import Study
+from lib.models.adaptation_parameters import AdaptationParameters
+from lib.models.cut_parameters import CutParameters
 from lib.models.parameters import TranslationParameters
 
 if TYPE_CHECKING:
@@ -17,12 +19,13 @@ if TYPE_CHECKING:
 # Whoever reads parameters imports this: what takes seconds to import, it imports when it is called.
 
 
-class EmbryoParameters(TranslationParameters):
+class EmbryoParameters(TranslationParameters, CutParameters, AdaptationParameters):
     """What this study asks beyond images, classifier and translator."""
 
     training_seeds: int = Field(1, ge=1, le=100)  # notebook 04 trains all arms from this many
     repeated_splits: int = Field(1, ge=1, le=100)  # and on so many divisions of the images
     texture_strong_weight: float = Field(30.0, gt=0.0)  # times the weight, in an ablation
+    rivals: bool = False  # notebook 04: adapted classifiers, CUT, and what labels would buy
     ablation_study: bool = True  # notebook 03: two translators that are known to fail
     loss_study: bool = False  # notebook 03: texture losses by constraints, from every seed
     study_steps: int = Field(450, ge=1)  # of each of its translators

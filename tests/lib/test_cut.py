@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from engine import fabric
 from engine.checkpoints import Checkpoints
 from engine.fabric import DivergedError
-from lib.models import cut, translation
+from lib.models import cut
 from lib.models.bundle import Bundle, load_bundle, save_bundle
 from lib.models.cut import CUT, draw_places, generator_losses, patch_nce, train_cut
 from lib.models.cut_parameters import CutParameters
@@ -267,7 +268,7 @@ def test_averaging_changes_what_is_returned_and_not_the_training():
 
 
 def test_a_loss_that_explodes_is_named(monkeypatch):
-    monkeypatch.setattr(translation, "LARGEST_LOSS", 1e-3)
+    monkeypatch.setattr(fabric, "LARGEST_LOSS", 1e-3)
     with pytest.raises(DivergedError, match=r"CUT step 0.*cut_rate.*no checkpoint"):
         train_cut(*shift(), CutParameters(**TINY), 3, seed=0)
 
