@@ -6,6 +6,7 @@ that is trained one more of the scene.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,13 +18,14 @@ from torch import Tensor
 from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.evaluation.controls import fourier_adapt, histogram_match
+from lib.evaluation.groups import GROUPS, group_of, has_own_reader
 from lib.evaluation.metrics import binary_metrics, combine_folds, confusion
 from lib.evaluation.statistics import gap_closed, metric_intervals
 from lib.models.calibration import choose_threshold
 from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import Generator
-from lib.models.fitting import USUAL, FoldFit, fit_classifiers
-from lib.models.rivals import ADAPTED, LABELLED, fit_rivals
+from lib.models.fitting import USUAL, FoldFit, fit_classifiers, seconds_of
+from lib.models.rivals import fit_rivals
 from lib.models.translation import translate
 
 
@@ -58,6 +60,8 @@ class Scene:
         return self.dataset.stack(self.dataset.rows(self.rows["domain"].iloc[0], part))
 
 
+TIMED = 64  # images that the use of an arm is timed on, the first
+
 # What an arm shows, and the classifier it shows it to.
 Arm = tuple[Tensor, FoldEnsemble]
 
@@ -84,33 +88,6 @@ CONTROLS: dict[str, Callable[[Scene], Arm]] = {
 }
 
 
-# What Table 2 and its figures put side by side; every other arm is a translator.
-GROUPS: dict[str, tuple[str, ...]] = {
-    "untouched": ("raw", "grey"),
-    "controls": ("recalibrated", "adabn", "augmented", "randomised", "histogram", "fda"),
-    "adapted classifiers": ADAPTED,
-    "translators": (),
-    "bounds": (*LABELLED, "oracle"),
-}
-# Those that a figure shows where all would be too many.
-CENTRAL = (
-    "raw", "grey", "recalibrated", "randomised", "cdan_e", "cut", "cyclegan", "cyclegan_texture",
-    "simulated", "both_devices", "oracle",
-)  # fmt: skip
-MOST = 12  # arms in a figure with a line or a panel for each
-
-
-def group_of(arm: str) -> str:
-    """The key of ``GROUPS`` that an arm belongs to."""
-    return next((group for group, arms in GROUPS.items() if arm in arms), "translators")
-
-
-def in_figures(names: Iterable[str]) -> list[str]:
-    """All arms, or where they are more than ``MOST`` those of ``CENTRAL``."""
-    names = list(dict.fromkeys(names))
-    return names if len(names) <= MOST else [name for name in names if name in CENTRAL]
-
-
 def fit_readers(dataset: Dataset, domain: str) -> dict[str, FoldFit]:
     """The source classifiers and, with ``rivals``, all that are adapted to ``domain``."""
     if not dataset.params.rivals:
@@ -122,11 +99,12 @@ def fit_readers(dataset: Dataset, domain: str) -> dict[str, FoldFit]:
 def home_predictions(holdout: pd.DataFrame, arms: Iterable[str]) -> dict[str, pd.DataFrame]:
     """Arm to the predictions of its classifier on the source hold-out.
 
-    ``holdout`` is that prediction table of notebook 02, where an arm is a classifier.
+    ``holdout`` is that prediction table of notebook 02, where an arm is a classifier. Arms whose
+    classifier it did not train are left out.
     """
     tables = dict(list(combine_folds(holdout).groupby("arm")))
     names = {"raw": "rgb", "augmented": "augmented"}
-    return {arm: tables[names.get(arm, "grey")] for arm in arms}
+    return {arm: tables[names.get(arm, "grey")] for arm in arms if not has_own_reader(arm)}
 
 
 def show_arms(scene: Scene, controls: Iterable[str] = tuple(CONTROLS)) -> dict[str, Arm]:
@@ -160,6 +138,49 @@ def predict_arms(
     tables = [predict(judge, stack, rows, arm, seed) for arm, (stack, judge) in judged]
     frozen = {arm: judge.threshold for arm, (_, judge) in shown.items()}
     return pd.concat(tables, ignore_index=True), frozen
+
+
+def arm_costs(
+    scene: Scene, readers: Mapping[str, FoldFit], histories: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame:
+    """Cost of every arm of ``scene`` that a clinic could use.
+
+    Parameters
+    ----------
+    scene
+        As ``arms.show_arms`` takes it.
+    readers
+        Output of ``arms.fit_readers``.
+    histories
+        Translator to the history of its training.
+
+    Returns
+    -------
+    Columns arm, group, minutes (processor time of all trainings that it needs, its classifier's
+    included; NaN where one was broken off and went on) and images_per_second (of reading framed
+    images, with what an arm does to the images before; of this machine and what else it did).
+    """
+    few = Scene(scene.dataset, scene.rows.head(TIMED), scene.classifiers, scene.translators)
+    rows = []
+    arms = [*CONTROLS, *(arm for arm in readers if arm not in ("rgb", "grey")), *scene.translators]
+    for arm in progress(dict.fromkeys(arms), label="arms timed"):
+        reader = {"raw": "rgb"}.get(arm, arm if arm in readers else "grey")
+        seconds = readers[reader].seconds
+        if arm in histories:
+            seconds += seconds_of(histories[arm])
+        start = time.perf_counter()
+        if arm in CONTROLS:
+            stack, judge = CONTROLS[arm](few)
+        elif arm in scene.translators:
+            stack, judge = translate(scene.translators[arm], few.grey()), scene.classifiers["grey"]
+        else:
+            stack, judge = few.grey(), scene.classifiers[arm]
+        predict(judge, stack, few.rows, arm, 0)
+        rate = len(few.rows) / (time.perf_counter() - start)
+        rows.append(
+            dict(arm=arm, group=group_of(arm), minutes=seconds / 60, images_per_second=rate)
+        )
+    return pd.DataFrame(rows)
 
 
 def threshold_table(domain: str, frozen: Mapping[str, float], seed: int) -> pd.DataFrame:

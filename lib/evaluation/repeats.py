@@ -13,6 +13,7 @@ from engine.errors import InputError
 from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.evaluation.arms import Scene, fit_readers, predict_arms, show_arms, threshold_table
+from lib.evaluation.groups import group_of
 from lib.evaluation.metrics import METRICS, binary_metrics, combine_folds
 from lib.evaluation.resplits import best_arm, combine_divisions, nested_choice
 from lib.evaluation.seeds import combine_seeds, seed_difference, seed_gap_closed
@@ -266,7 +267,7 @@ def choose_without_labels(single: pd.DataFrame, metric: str = "balanced_accuracy
     """
     nested = nested_choice(single, metric)
     best = best_arm(single, metric)
-    arms = [arm for arm in single["arm"].unique() if arm != "oracle"]
+    arms = [arm for arm in single["arm"].unique() if group_of(arm) != "bounds"]
     found = differences_over_divisions(single, {arm: best for arm in arms if arm != best})
     own = single[single["arm"] == best]
     return Choice(

@@ -10,6 +10,7 @@ import scipy.stats
 
 from engine.errors import InputError
 from lib.evaluation.bootstrap import LEVEL
+from lib.evaluation.groups import group_of
 
 # Below it numbers differ by rounding alone.
 _ROUNDING = 1e-12
@@ -65,12 +66,12 @@ def combine_divisions(values: Sequence[float], test: float, train: float) -> dic
 def best_arm(single: pd.DataFrame, metric: str) -> str:
     """The arm of the highest mean over divisions among those that a clinic without labels has.
 
-    The untouched images take part: an adaptation that they beat is none. The oracle does not, for
-    nobody has the good device's photograph of the same object. Of equal arms the first.
+    The untouched images take part: an adaptation that they beat is none. Bounds do not: nobody has
+    the good device's photograph of the same object, or these labels. Of equal arms the first.
 
     ``single``: output of ``repeats.metrics_by_division``.
     """
-    able = single[single["arm"] != "oracle"]
+    able = single[single["arm"].map(group_of) != "bounds"]
     return able.groupby("arm", sort=False)[metric].mean().idxmax()
 
 

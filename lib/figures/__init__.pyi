@@ -5,6 +5,7 @@ from .decision import miss_sheet, predictive_value_curves
 from .domains import count_bars, domain_gap_plot, statistics_by_domain
 from .faults import faults_sheet
 from .identification import identification_dots
+from .rivals import cost_dots, group_dots, in_figures, label_curve
 from .safety import (
     fidelity_dots,
     flip_dots,

@@ -16,4 +16,6 @@ class AdaptationParameters(ClassifierParameters):
     discriminator_rate: float = Field(3e-4, gt=0.0, lt=1.0)
     discriminator_width: int = Field(256, ge=4, le=8192)
     mdnet_rate: float = Field(1e-2, gt=0.0, lt=1.0)  # gradient descent with momentum
+    # Labelled target images that a clinic could give: an arm for each, separated by commas.
+    label_counts: str = Field("10,30,100", pattern=r"^\d+(,\d+)*$")
     source_free_rate: float = Field(1e-3, gt=0.0, lt=1.0)  # likewise, without source images

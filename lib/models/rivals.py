@@ -30,10 +30,7 @@ from lib.models.source_free import train_source_free
 
 SOURCE_FREE = "mdnet_nos"
 ADAPTED = (*METHODS, SOURCE_FREE)
-FEW = {"labels_10": 10, "labels_30": 30, "labels_100": 100}  # labelled target images
-LABELLED = (*FEW, "both_devices")  # all that there are
-# These go on from the source classifier, all others begin anew.
-FROM_SOURCE = (*(name for name, how in METHODS.items() if how.from_source), SOURCE_FREE, *FEW)
+BOTH = "both_devices"  # knows all labels that there are
 _CODE = (*CLASSIFIER_CODE, "lib.models.adaptation", "lib.models.source_free")
 _SETTINGS = ["classifier_", "precision", "adapted_", "discriminator_", "mdnet_", "source_free_"]
 Weights = dict[str, np.ndarray]
@@ -78,6 +75,16 @@ def _learn(
     )
 
 
+def label_counts(params: AdaptationParameters) -> dict[str, int]:
+    """Arm to the number of labelled target images that it knows."""
+    return {f"labels_{count}": int(count) for count in params.label_counts.split(",")}
+
+
+def _goes_on(arm: str) -> bool:
+    """Whether an arm goes on from the source classifier; all others begin anew."""
+    return METHODS[arm].from_source if arm in METHODS else arm != BOTH
+
+
 def labelled_few(rows: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     """So many of ``rows``, drawn at random with their balance of labels, two of each at the least.
 
@@ -91,11 +98,11 @@ def labelled_few(rows: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     rarer = rows["label"].value_counts().reindex([0, 1], fill_value=0).min()
     positives = int(np.clip(round(rows["label"].mean() * count), 2, count - 2))
     wanted = {1: positives, 0: count - positives}
-    if count > len(rows) or rarer < 2:
+    if not 4 <= count <= len(rows) or rarer < 2:
         raise InputError(
             f"{rows['domain'].iloc[0]}: {count} labelled images are wanted, two of each class at "
             f"the least, and {len(rows)} may be trained on, {rarer} of the rarer class. Add "
-            "images, or run without rivals."
+            "images, change label_counts (4 at the least), or run without rivals."
         )
     order = rows.iloc[np.random.default_rng([seed, 300]).permutation(len(rows))]
     drawn = [order[order["label"] == label].head(number) for label, number in wanted.items()]
@@ -126,9 +133,10 @@ class _Images:
         stack, hidden, labelled = stacks
         return cls(home, stack, hidden, own, labelled)
 
-    def rows_of(self, arm: str, seed: int) -> pd.DataFrame:
+    def rows_of(self, arm: str, params: AdaptationParameters) -> pd.DataFrame:
         """Rows of ``own`` whose labels the arm knows."""
-        return labelled_few(self.own, FEW[arm], seed) if arm in FEW else self.own
+        counts = label_counts(params)
+        return labelled_few(self.own, counts[arm], params.seed) if arm in counts else self.own
 
     def at(self, rows: pd.DataFrame) -> Tensor:
         """Labelled images of some rows of ``own``."""
@@ -140,7 +148,7 @@ def _job(
 ) -> Job:
     inside = (images.home["fold"] != fold).to_numpy()
     train = np.flatnonzero(inside)
-    start = weights_of(source.ensemble.networks[fold]) if arm in FROM_SOURCE else None
+    start = weights_of(source.ensemble.networks[fold]) if _goes_on(arm) else None
     ingredients: dict[str, Any] = dict(
         start=start, stack=images.stack.numpy(), labels=images.home["label"].to_numpy(copy=True),
         train=train, valid=np.flatnonzero(~inside), seed=params.seed * 1000 + fold,
@@ -148,9 +156,9 @@ def _job(
     if arm in ADAPTED:
         ingredients |= dict(method=arm, target=images.unseen.numpy())
     else:
-        rows = images.rows_of(arm, params.seed)
+        rows = images.rows_of(arm, params)
         others = np.flatnonzero((rows["fold"] != fold).to_numpy())
-        if arm in FEW:  # a handful would drown: it is drawn as often as the source
+        if arm != BOTH:  # a handful would drown: it is drawn as often as the source
             others = np.resize(others, len(train))
         ingredients |= dict(
             stack=np.concatenate([images.stack.numpy(), images.at(rows).numpy()]),
@@ -162,7 +170,9 @@ def _job(
     return Job("rivals", _CODE, ingredients | dict(settings=settings), work)
 
 
-def _calibrated(images: _Images, arm: str, fit: FoldFit, source: FoldFit, seed: int) -> FoldFit:
+def _calibrated(
+    images: _Images, arm: str, fit: FoldFit, source: FoldFit, params: AdaptationParameters
+) -> FoldFit:
     """``fit``, whose folds the source's validation images calibrated, by what the arm may know.
 
     Without source images the source classifier's own calibration stays. With labels of the target
@@ -172,8 +182,8 @@ def _calibrated(images: _Images, arm: str, fit: FoldFit, source: FoldFit, seed: 
     networks = fit.ensemble.networks
     if arm == SOURCE_FREE:
         calibrations = source.ensemble.calibrations
-    elif arm in LABELLED:
-        rows = images.rows_of(arm, seed)
+    elif arm not in ADAPTED:
+        rows = images.rows_of(arm, params)
         logits = np.empty(len(rows))
         for fold, part in rows.reset_index(drop=False).groupby("fold"):
             own = images.at(part.set_index("index"))
@@ -185,13 +195,12 @@ def _calibrated(images: _Images, arm: str, fit: FoldFit, source: FoldFit, seed: 
 
 
 def fit_rivals(dataset: Dataset, domain: str, source: FoldFit) -> dict[str, FoldFit]:
-    """Train every arm of ``ADAPTED`` and ``LABELLED`` for ``domain``, fold by fold.
+    """Train those of ``ADAPTED``, of ``label_counts`` and ``BOTH`` for ``domain``, fold by fold.
 
     Parameters
     ----------
     source
-        The grey source classifier, which those of ``FROM_SOURCE`` go on from; ``seconds`` of these
-        hold its own.
+        The grey source classifier, which some go on from; ``seconds`` of these hold its own.
 
     Raises
     ------
@@ -200,7 +209,7 @@ def fit_rivals(dataset: Dataset, domain: str, source: FoldFit) -> dict[str, Fold
     """
     params = dataset.params
     images = _Images.of(dataset, domain)
-    arms = (*ADAPTED, *LABELLED)
+    arms = (*ADAPTED, *label_counts(params), BOTH)
     jobs = {
         arm: [_job(images, arm, fold, source, params) for fold in range(params.folds)]
         for arm in arms
@@ -210,7 +219,7 @@ def fit_rivals(dataset: Dataset, domain: str, source: FoldFit) -> dict[str, Fold
     for arm in arms:
         own = list(islice(fitted, params.folds))
         fit = fold_fit(dataset, "grey", params.classifier, images.stack, own)
-        fit = _calibrated(images, arm, fit, source, params.seed)
-        before = source.seconds if arm in FROM_SOURCE else 0.0
+        fit = _calibrated(images, arm, fit, source, params)
+        before = source.seconds if _goes_on(arm) else 0.0
         fits[arm] = replace(fit, seconds=fit.seconds + before)
     return fits

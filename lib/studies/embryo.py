@@ -52,12 +52,18 @@ def check(params: EmbryoParameters, images: Source) -> None:
     Raises
     ------
     InputError
-        Images that cannot be divided, an unknown network, or weights that cannot be had.
+        Images that cannot be divided, fewer than are to be labelled, an unknown network, or weights
+        that cannot be had.
     """
     from lib.data.splits import split_table
     from lib.models.fitting import check_networks
+    from lib.models.rivals import label_counts, labelled_few
 
-    split_table(images.table(), params.folds, params.holdout_shares, params.seed)
+    split = split_table(images.table(), params.folds, params.holdout_shares, params.seed)
+    if params.rivals:
+        own = split[(split["domain"] == params.target_domain) & (split["split"] == "train")]
+        for count in label_counts(params).values():
+            labelled_few(own, count, params.seed)
     # Notebook 03 compares the published loss with all others, whatever the parameters name.
     if params.loss_study or images.truth_domains:
         published = params.model_dump() | dict(texture_loss="efficientnet")
