@@ -10,7 +10,8 @@ from lib.models.parameters import TranslatorParameters
 class CutParameters(TranslatorParameters):
     """CUT and FastCUT, see ``lib.models.cut``.
 
-    Networks, batches, flips, decay of the rate and averaging are those of the CycleGAN.
+    Networks, batches, flips and the decay of the rate are those of the CycleGAN. Weights are never
+    averaged over the steps.
     """
 
     cut_steps: int = Field(900, ge=1)
