@@ -212,7 +212,7 @@ def test_fastcut_mirrors_half_of_the_batches_and_has_no_identity(fast, monkeypat
 @BOTH
 def test_training_keeps_places_apart_and_moves_towards_the_source(fast):
     target, source = shift()
-    params = CutParameters(**TINY, cut_rate=3e-3, cut_fast_weight=1.0)
+    params = CutParameters(**TINY, cut_rate=3e-3, cut_weight=0.5, cut_fast_weight=1.0)
     networks, history = train_cut(target, source, params, 40, seed=1, fast=fast)
     assert list(history.columns) == [
         "step", "adversarial", "nce", "identity", "discriminator", "rate",
