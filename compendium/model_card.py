@@ -21,7 +21,7 @@ _TEXTURE = ("texture_loss", "texture_rule", "texture_weight")
 _CYCLEGAN = "CycleGAN generator", (
     "pool_", "translator_", "average_", "adversarial_", "cycle_", "identity_"
 )  # fmt: skip
-_CONTRASTIVE = ("cut_", "translator_batch", "translator_flips", "average_")
+_CONTRASTIVE = ("cut_", "translator_batch", "translator_flips")
 _KINDS = {arm: (f"{arm_name(arm)} generator", _CONTRASTIVE) for arm in CONTRASTIVE}
 _KINDS[SIMULATED] = "generator trained in simulation", ("simulated_",)
 WARNINGS = {

@@ -7,7 +7,6 @@ original and not another one of the same image.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import pandas as pd
@@ -36,7 +35,6 @@ from lib.models.translation import (
     Losses,
     add_gradients,
     linear_decay,
-    polynomial_average,
 )
 
 PLACES = 256  # of each map, at most, that are told apart
@@ -180,8 +178,8 @@ def train_cut(
 
     Returns
     -------
-    The networks in evaluation mode, the generator averaged if asked, and the history: one row a
-    step with every loss, and the learning rate.
+    The networks in evaluation mode, and the history: one row a step with every loss, and the
+    learning rate.
 
     Raises
     ------
@@ -196,8 +194,8 @@ def train_cut(
     with fabric.autocast():
         layout = fastest_layout(fabric.device)
     networks = CUT(params, channels=target.shape[1]).to(**kind, memory_format=layout).train()
-    generator, judge = networks.to_source, networks.judge_source
-    translating = [*generator.parameters(), *networks.heads.parameters()]
+    judge = networks.judge_source
+    translating = [*networks.to_source.parameters(), *networks.heads.parameters()]
     judging = list(judge.parameters())
     weights = [*translating, *judging]
     optimiser = torch.optim.Adam(weights, params.cut_rate, betas=(0.5, 0.999), fused=True)
@@ -209,12 +207,10 @@ def train_cut(
         Batches(stack, params.translator_batch, params.translator_flips, order, whole)
         for stack in (target, source)
     )
-    averaged = copy.deepcopy(generator)
-    averages, averaging = list(averaged.parameters()), list(generator.parameters())
     checkpoints = checkpoints or Checkpoints()
     parts = dict(
-        networks=networks, averaged=averaged, optimiser=optimiser, rate=rate, order=order,
-        targets=targets, sources=sources,
+        networks=networks, optimiser=optimiser, rate=rate, order=order, targets=targets,
+        sources=sources,
     )  # fmt: skip
     weight = params.cut_fast_weight if fast else params.cut_weight
 
@@ -236,8 +232,6 @@ def train_cut(
         optimiser.zero_grad()
         add_gradients(weights, [*pulls, *verdicts])
         optimiser.step()
-        if params.average_weights:
-            polynomial_average(averages, averaging, step)
 
         values = {name: float(loss.detach()) for name, loss in losses.items()}
         remedy = f"Lower cut_rate (now {params.cut_rate})"
@@ -245,7 +239,5 @@ def train_cut(
         history.append(dict(step=step, **values, rate=rate.get_last_lr()[0]))
         rate.step()
         checkpoints.keep(step + 1, parts, history)
-    if params.average_weights:
-        generator.load_state_dict(averaged.state_dict())
     networks = networks.to(memory_format=torch.contiguous_format)
     return networks.eval(), pd.DataFrame(history)

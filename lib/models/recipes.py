@@ -131,7 +131,7 @@ class CutRecipe:
         target, source = _stacks(dataset, _target_rows(dataset, self.targets))
         names = ["cut_steps", "cut_rate", "cut_fast_weight" if self.fast else "cut_weight",
                  "translator_batch", "translator_flips", "base_", "blocks", "padding", "upsampling",
-                 "rate_decay", "average_", "precision"]  # fmt: skip
+                 "rate_decay", "precision"]  # fmt: skip
         ingredients = dict(
             target=target, source=source, fast=self.fast, seed=params.seed,
             settings=chosen_settings(params, names),

@@ -27,7 +27,8 @@ def test_every_measure_gives_numbers(tmp_path, monkeypatch):
     single = [partial(steps.train_step, "tiny", tiny, kind) for kind in kinds]
     monkeypatch.setattr(steps, "TIMED_STEPS", 4)
     two = partial(steps.side_by_side, dict(**tiny, threads=2))
-    others = [speed.translation, speed.reading, speed.phantoms]
+    two_kinds = [partial(steps.cut_step, tiny, fast) for fast in (False, True)]
+    others = [*two_kinds, speed.translation, speed.reading, speed.phantoms]
     monkeypatch.setattr(speed, "MEASURES", [*single, two, *others])
     monkeypatch.setattr(speed, "has_bfloat16", lambda: False)
     table = record.run_bench(tmp_path / "bench.json", ["speed"], threads=1)["speed"]
@@ -35,7 +36,7 @@ def test_every_measure_gives_numbers(tmp_path, monkeypatch):
     alone = ~table["what"].str.contains("at once")  # a difference of two times, here too short
     assert (table.loc[alone, "ours"] > 0).all()
     paired = table.dropna(subset=["reference", "ratio"])
-    assert len(paired) == 4  # two kinds of step, two trainings, and translation
+    assert len(paired) == 6  # two kinds of step, two trainings, two of CUT, and translation
     by_hand = np.where(paired["unit"] == "ms", paired["reference"] / paired["ours"],
                        paired["ours"] / paired["reference"])  # fmt: skip
     assert paired["ratio"].to_numpy() == pytest.approx(by_hand)

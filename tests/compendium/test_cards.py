@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -16,7 +17,7 @@ from engine.results import Finished
 from lib.evaluation.decision import CallCounts, as_facts
 from lib.figures.style import METRIC_NAMES, arm_name
 from lib.figures.verdicts import decision_words
-from lib.models.bundle import Bundle, save_bundle
+from lib.models.bundle import Bundle, load_bundle, save_bundle
 from lib.models.calibration import Calibration
 from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import CycleGAN
@@ -175,6 +176,24 @@ def test_images_are_counted_from_the_split(results):
     train = split.query("domain == 'ED1' and split == 'train'")
     assert rows_of(cards["cyclegan.md"], "ED1")[0][0] == str(len(train))
     assert "Inductive" in cards["cyclegan.md"]
+
+
+@pytest.mark.parametrize(("arm", "name"), [("cut", "CUT"), ("fastcut", "FastCUT")])
+def test_a_contrastive_translator_says_how_it_was_trained(results, arm, name):
+    for path in (results.folder / JUDGED / "tables").glob("*.csv"):
+        pd.read_csv(path).replace("cyclegan", arm).to_csv(path, index=False)
+    models = results.folder / JUDGED / "models"
+    params = load_bundle(models / "cyclegan.safetensors").params
+    save_bundle(models / f"{arm}.safetensors", make_bundle(params, arm))
+    for other in ("cyclegan", "cyclegan_texture"):
+        (models / f"{other}.safetensors").unlink()
+    card = results.cards()[f"{arm}.md"]
+    assert card.startswith(f"# Model card: {name}, ED1 to ED4")
+    assert f"A {name} generator" in card
+    assert rows_of(card, "ED1")  # it saw images of the target, unlike one trained in simulation
+    assert rows_of(card, "translator_batch") == [[f"`{params.translator_batch}`"]]
+    for foreign in ("cycle_weight", "texture_loss", "translator_rate", "simulated_steps"):
+        assert rows_of(card, foreign) == []
 
 
 def test_a_transductive_translator_says_what_it_saw(results):

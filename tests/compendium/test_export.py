@@ -274,6 +274,22 @@ def test_weights_of_somebodys_images_get_no_licence_and_show_no_patient():
     assert re.fullmatch(r"[\w+\- ()]+", description(odd)["name"], re.ASCII)
 
 
+@pytest.mark.parametrize(
+    ("arm", "cited", "tag"),
+    [
+        ("cyclegan_texture", "Zhu et al. 2017", "cyclegan"),
+        ("fastcut", "Park et al. 2020", "contrastive-learning"),
+        ("simulated", "Tobin et al. 2017", "domain-adaptation"),
+    ],
+)
+def test_a_package_cites_the_method_it_was_trained_by(arm, cited, tag):
+    from compendium.clinic.bioimage import description
+
+    said = description(replace(make_bundle(), arm=arm))
+    assert [source["text"][: len(cited)] for source in said["cite"]] == [cited]
+    assert said["tags"][0] == tag
+
+
 def test_a_package_that_fails_the_zoos_test_is_not_written(weights, tmp_path, monkeypatch):
     from compendium.clinic import bioimage
 
