@@ -192,7 +192,7 @@ def evidence_of(folder: Path, notebook: str) -> Evidence:
             if name == "validation":  # of the fold's own model: not a judged set
                 continue
             table = _verified(path, place, record)
-            if "division" in table:  # of other hold-outs; those of the run's own stand by themselves
+            if "division" in table:  # of other hold-outs; the run's own has its table
                 continue
             for domain, part in table.groupby("domain"):
                 tables.setdefault((place.name, safe_key(str(domain))), []).append(part)

@@ -111,6 +111,8 @@ def cost_dots(table: pd.DataFrame, costs: pd.DataFrame, note: str, title: str) -
             axes.plot([row.minutes] * 2, [row.low, row.high], color=style["color"], lw=1)
             axes.plot(row.minutes, row.value, marks[row.group], ms=5, ls="", **style)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in "25" else "")
         axes.set(xlabel="minutes of training", ylabel=METRIC_NAMES[metric])
     handles, labels = axes.get_legend_handles_labels()
     columns = min(6, -(-len(arms) // -(-len(arms) // 6)))

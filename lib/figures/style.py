@@ -65,9 +65,6 @@ ARM_NAMES = {
     "cdan_e": "CDAN+E",
     "mdnet": "MD-net",
     "mdnet_nos": "MD-net, no source",
-    "labels_10": "10 labels",
-    "labels_30": "30 labels",
-    "labels_100": "100 labels",
     "cyclegan": "CycleGAN",
     "cyclegan_texture": "CycleGAN + texture",
     "cyclegan_joint": "CycleGAN, joint",
@@ -104,6 +101,8 @@ def arm_colour(arm: str) -> str:
 
 def arm_name(arm: str) -> str:
     """Name of an arm as figures print it."""
+    if arm.startswith("labels_"):
+        return f"{arm.removeprefix('labels_')} labels"
     return ARM_NAMES.get(arm, arm.replace("_", " "))
 
 
