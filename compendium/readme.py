@@ -27,10 +27,11 @@ from lib.models.fitting import SIMULATED
 
 REFERENCE = ROOT / "results" / "reference"
 PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
-PAGES = (ROOT / "README.md", ROOT / "docs" / "own_devices.md", ARCHITECTURE)
+RIVALS = ROOT / "docs" / "rivals.md"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "own_devices.md", RIVALS, ARCHITECTURE)
 BLOCK = re.compile(
-    r"<!-- (results|severity|fidelity|real|seeds|claims|own_devices|bench|growth|rooms) -->\n"
-    r".*?<!-- /\1 -->",
+    r"<!-- (results|severity|fidelity|real|seeds|claims|own_devices|bench|growth|rooms|trials) -->"
+    r"\n.*?<!-- /\1 -->",
     re.DOTALL,
 )
 
@@ -147,6 +148,12 @@ def own_devices_text() -> str:
     return "\n".join(lines) + "\n"
 
 
+def trials_table() -> str:
+    """Markdown table: the settings of adapted classifiers that were tried."""
+    tried = pd.read_csv(RIVALS.with_suffix(".csv"), dtype=str, keep_default_na=False)
+    return markdown_table(tried.assign(arm=tried["arm"].map(arm_name))) + "\n"
+
+
 def bench_texts() -> str:
     """Markdown: speed, precision and time to quality on every machine that was measured."""
     return "\n".join(map(speed_text, _benches()))
@@ -167,7 +174,7 @@ def filled(text: str) -> str:
         results=results_table, severity=severity_text, fidelity=fidelity_text, real=real_text,
         seeds=seeds_text,
         claims=claims_table, own_devices=own_devices_text, bench=bench_texts, growth=growth_of_one,
-        rooms=rooms_table,
+        rooms=rooms_table, trials=trials_table,
     )  # fmt: skip
     return BLOCK.sub(
         lambda found: f"<!-- {found[1]} -->\n{tables[found[1]]()}<!-- /{found[1]} -->", text
