@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 
@@ -18,6 +20,19 @@ LARGEST_LOSS = 1e6  # what no training comes back from
 
 class DivergedError(RuntimeError):
     """A loss is no finite number any more, or beyond ``LARGEST_LOSS``."""
+
+
+def stop_if_diverged(
+    losses: Mapping[str, float | Sequence[float]], place: str, remedy: str, checkpoints: object
+) -> None:
+    """Raise a ``DivergedError`` where a loss is not finite, or ``LARGEST_LOSS`` or more.
+
+    ``place`` is where it happened, ``remedy`` a sentence without its full stop; ``checkpoints``
+    say where the last good state lies.
+    """
+    if not all((np.abs(values) < LARGEST_LOSS).all() for values in losses.values()):
+        last = {name: float(np.ravel(values)[-1]) for name, values in losses.items()}
+        raise DivergedError(f"{place}: a loss explodes ({last}). {remedy}; {checkpoints}.")
 
 
 def resolve_device(wanted: str) -> torch.device:

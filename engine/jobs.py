@@ -69,6 +69,9 @@ class Job:
     def stored(self, store: Store, seconds: float) -> Fitted:
         """Weights and history; the training runs only if either is not in the store.
 
+        ``attrs["seconds"]`` of the history is the processor time that the training took, over all
+        threads; None where it was broken off and went on.
+
         One that was broken off goes on from its last checkpoint; ``seconds`` lie at least between
         two of them.
         """
@@ -85,7 +88,11 @@ class Job:
 
         def once() -> tuple[nn.Module, pd.DataFrame]:
             if not done:
-                done.append(self.train(checkpoints=checkpoints))
+                resumed, start = bool(checkpoints.paths()), time.process_time()
+                network, history = self.train(checkpoints=checkpoints)
+                # Nobody knows how long the part took that another process did.
+                history.attrs["seconds"] = None if resumed else time.process_time() - start
+                done.append((network, history))
             return done[0]
 
         weights = store.weights(

@@ -90,15 +90,20 @@ class Store:
         make: Callable[[], pd.DataFrame],
         code: Iterable[str],
     ) -> pd.DataFrame:
-        """A table (CSV, numbers in full precision, without its index), as a training history."""
+        """A table (CSV, numbers in full precision, without its index), as a training history.
+
+        Its ``attrs``, which are to be plain, are kept with it.
+        """
         path = self._use(self.path(stage, ingredients, code, ".csv"))
         if path.is_file():
             try:
                 return _read_table(path)
             except (ValueError, KeyError) as error:
                 _announce(path, error)
-        text = make().to_csv(index=False)
+        made = make()
+        text = made.to_csv(index=False)
         head = {"ingredients": plain(ingredients), "sha256": _text_digest(text)}
+        head["attrs"] = made.attrs
         write_atomically(path, f"# {json.dumps(head, sort_keys=True)}\n{text}".encode())
         return _read_table(path)
 
@@ -142,9 +147,12 @@ def tensor_digest(tensors: Mapping[str, torch.Tensor]) -> str:
 
 def _read_table(path: Path) -> pd.DataFrame:
     head, _, text = path.read_bytes().decode().partition("\n")
-    if json.loads(head.removeprefix("# "))["sha256"] != _text_digest(text):
+    facts = json.loads(head.removeprefix("# "))
+    if facts["sha256"] != _text_digest(text):
         raise ValueError("the checksum differs")
-    return pd.read_csv(io.StringIO(text))
+    table = pd.read_csv(io.StringIO(text))
+    table.attrs = facts.get("attrs", {})
+    return table
 
 
 def _text_digest(text: str) -> str:

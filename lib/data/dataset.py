@@ -17,6 +17,7 @@ from lib.data.images import load_stack
 from lib.data.interface import MASKS, STRUCTURES
 from lib.data.parameters import ImageParameters
 from lib.data.sources import Source, open_source
+from lib.data.splits import split_table
 
 # What decides the pixels of a stack; training code may change without decoding anew.
 _CODE = ("lib.data.images", "lib.data.framing", "lib.data.sources")
@@ -47,6 +48,21 @@ class Dataset:
         """The same images, split and frames for a training of other parameters, as another seed."""
         values = {**self.params.model_dump(), **changes}
         return replace(self, params=check_params(values, "the changed parameters"))
+
+    def divided(self, seed: int) -> Dataset:
+        """The same images, frames and groups under the division that ``seed`` draws.
+
+        The seed of the run draws the run's own. What was joined into one group, copies and near
+        ones included, stays together.
+
+        Raises
+        ------
+        InputError
+            As ``lib.data.splits.split_table``.
+        """
+        p = self.params
+        table = self.split.drop(columns=["split", "fold"])
+        return replace(self, split=split_table(table, p.folds, p.holdout_shares, seed))
 
     def rows(self, domain: str, part: str = "") -> pd.DataFrame:
         """Rows of the split table; ``part`` is ``"train"``, ``"holdout"`` or empty for both."""

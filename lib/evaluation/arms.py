@@ -1,26 +1,31 @@
-"""The arms: the ways to show target images to a classifier that was trained on the source.
+"""The arms: the ways to read target images with what was learnt on the source.
 
-A new method without training is one more function in ``CONTROLS``, one with training one more
-translator of the scene.
+A new method without training is one more function in ``CONTROLS``, a translator or a classifier
+that is trained one more of the scene.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.evaluation.controls import fourier_adapt, histogram_match
+from lib.evaluation.groups import GROUPS, group_of, has_own_reader
 from lib.evaluation.metrics import binary_metrics, combine_folds, confusion
 from lib.evaluation.statistics import gap_closed, metric_intervals
 from lib.models.calibration import choose_threshold
 from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import Generator
+from lib.models.fitting import USUAL, FoldFit, fit_classifiers, seconds_of
+from lib.models.rivals import fit_rivals
 from lib.models.translation import translate
 
 
@@ -28,8 +33,8 @@ from lib.models.translation import translate
 class Scene:
     """What an arm may use: the evaluated images, all training images, classifiers, translators.
 
-    ``classifiers`` are those of ``fitting.fit_classifiers``; ``translators`` maps an arm to the
-    generator that it sends images through.
+    ``classifiers`` are those of ``fit_readers``: all but the first three are arms that see the
+    grey images; ``translators`` maps an arm to the generator that it sends images through.
     """
 
     dataset: Dataset
@@ -54,6 +59,8 @@ class Scene:
         part = "" if self.dataset.params.transductive else "train"
         return self.dataset.stack(self.dataset.rows(self.rows["domain"].iloc[0], part))
 
+
+TIMED = 64  # images that the use of an arm is timed on, the first
 
 # What an arm shows, and the classifier it shows it to.
 Arm = tuple[Tensor, FoldEnsemble]
@@ -81,25 +88,46 @@ CONTROLS: dict[str, Callable[[Scene], Arm]] = {
 }
 
 
+def fit_readers(dataset: Dataset, domain: str) -> dict[str, FoldFit]:
+    """The source classifiers and, with ``rivals``, all that are adapted to ``domain``."""
+    if not dataset.params.rivals:
+        return fit_classifiers(dataset)
+    fits = fit_classifiers(dataset, kinds=[*USUAL, "randomised"])
+    return fits | fit_rivals(dataset, domain, fits["grey"])
+
+
 def home_predictions(holdout: pd.DataFrame, arms: Iterable[str]) -> dict[str, pd.DataFrame]:
     """Arm to the predictions of its classifier on the source hold-out.
 
-    ``holdout`` is that prediction table of notebook 02, where an arm is a classifier.
+    ``holdout`` is that prediction table of notebook 02, where an arm is a classifier. Arms whose
+    classifier it did not train are left out.
     """
     tables = dict(list(combine_folds(holdout).groupby("arm")))
     names = {"raw": "rgb", "augmented": "augmented"}
-    return {arm: tables[names.get(arm, "grey")] for arm in arms}
+    return {arm: tables[names.get(arm, "grey")] for arm in arms if not has_own_reader(arm)}
 
 
 def show_arms(scene: Scene, controls: Iterable[str] = tuple(CONTROLS)) -> dict[str, Arm]:
-    """Every arm: controls, translators, and the oracle where the truth is known."""
+    """Every arm by its group: controls, classifiers of their own, translators, the oracle.
+
+    The oracle only where the truth is known.
+    """
     shown = {arm: CONTROLS[arm](scene) for arm in controls}
     judge = scene.classifiers["grey"]
+    own = {arm: reader for arm, reader in scene.classifiers.items() if arm not in USUAL}
+    shown |= {arm: (scene.grey(), reader) for arm, reader in own.items()}
     for arm, generator in progress(scene.translators.items(), label="translations"):
         shown[arm] = translate(generator, scene.grey()), judge
     if scene.dataset.has_truth(scene.rows["domain"].iloc[0]):
         shown["oracle"] = scene.dataset.truth(scene.rows), judge
-    return shown
+    order = list(GROUPS)
+    return dict(sorted(shown.items(), key=lambda arm: order.index(group_of(arm[0]))))
+
+
+def unchanged(stacks: Mapping[str, Tensor]) -> list[str]:
+    """The arms that show the grey image as it is, to another classifier or threshold."""
+    grey = stacks["grey"]
+    return [arm for arm, stack in stacks.items() if arm != "grey" and torch.equal(stack, grey)]
 
 
 def predict_arms(
@@ -110,6 +138,49 @@ def predict_arms(
     tables = [predict(judge, stack, rows, arm, seed) for arm, (stack, judge) in judged]
     frozen = {arm: judge.threshold for arm, (_, judge) in shown.items()}
     return pd.concat(tables, ignore_index=True), frozen
+
+
+def arm_costs(
+    scene: Scene, readers: Mapping[str, FoldFit], histories: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame:
+    """Cost of every arm of ``scene`` that a clinic could use.
+
+    Parameters
+    ----------
+    scene
+        As ``arms.show_arms`` takes it.
+    readers
+        Output of ``arms.fit_readers``.
+    histories
+        Translator to the history of its training.
+
+    Returns
+    -------
+    Columns arm, group, minutes (processor time of all trainings that it needs, its classifier's
+    included; NaN where one was broken off and went on) and images_per_second (of reading framed
+    images, with what an arm does to the images before; of this machine and what else it did).
+    """
+    few = Scene(scene.dataset, scene.rows.head(TIMED), scene.classifiers, scene.translators)
+    rows = []
+    arms = [*CONTROLS, *(arm for arm in readers if arm not in ("rgb", "grey")), *scene.translators]
+    for arm in progress(dict.fromkeys(arms), label="arms timed"):
+        reader = {"raw": "rgb"}.get(arm, arm if arm in readers else "grey")
+        seconds = readers[reader].seconds
+        if arm in histories:
+            seconds += seconds_of(histories[arm])
+        start = time.perf_counter()
+        if arm in CONTROLS:
+            stack, judge = CONTROLS[arm](few)
+        elif arm in scene.translators:
+            stack, judge = translate(scene.translators[arm], few.grey()), scene.classifiers["grey"]
+        else:
+            stack, judge = few.grey(), scene.classifiers[arm]
+        predict(judge, stack, few.rows, arm, 0)
+        rate = len(few.rows) / (time.perf_counter() - start)
+        rows.append(
+            dict(arm=arm, group=group_of(arm), minutes=seconds / 60, images_per_second=rate)
+        )
+    return pd.DataFrame(rows)
 
 
 def threshold_table(domain: str, frozen: Mapping[str, float], seed: int) -> pd.DataFrame:

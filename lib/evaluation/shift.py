@@ -26,7 +26,7 @@ def score_shift(home: Mapping[str, pd.DataFrame], combined: pd.DataFrame) -> pd.
     home
         Arm to the prediction table of its classifier on images of the source hold-out.
     combined
-        Prediction table with the column arm.
+        Prediction table with the column arm; of the arms that ``home`` has not, nothing is said.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def score_shift(home: Mapping[str, pd.DataFrame], combined: pd.DataFrame) -> pd.
     bootstrap over images), p (two-sample Kolmogorov-Smirnov), wasserstein (of the logits), n.
     """
     rows = []
-    for arm, table in combined.groupby("arm", sort=False):
+    for arm, table in combined[combined["arm"].isin(list(home))].groupby("arm", sort=False):
         near, away = logits_of(home[arm]["score"]), logits_of(table["score"])
         test = ks_2samp(near, away)
         limits = bootstrap(

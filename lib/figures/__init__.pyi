@@ -1,10 +1,11 @@
-from . import identification, severity, study, verdicts
+from . import identification, seeds, severity, study, verdicts
 from .bars import confusion_panel, fold_dots, metric_bars
 from .curves import calibration_plot, learning_curves, loss_curves, roc_plot
 from .decision import miss_sheet, predictive_value_curves
 from .domains import count_bars, domain_gap_plot, statistics_by_domain
 from .faults import faults_sheet
 from .identification import identification_dots
+from .rivals import cost_dots, group_dots, in_figures, label_curve
 from .safety import (
     fidelity_dots,
     flip_dots,
@@ -14,7 +15,7 @@ from .safety import (
     structure_dots,
 )
 from .schematic import translation_schematic
-from .seeds import seed_dots
+from .seeds import division_dots, seed_dots
 from .severity import elsewhere_dots, severity_curves
 from .sheets import device_comparison, frames_sheet, image_sheet, look_rows, sample_sheet
 from .study import study_forest

@@ -77,6 +77,8 @@ def _test(
 
 
 def _interval(row: pd.Series, sign: str = "+") -> str:
+    if pd.isna(row["low"]):
+        return f"{row['difference']:{sign}.3f} (no interval)"
     return f"{row['difference']:{sign}.3f} [{row['low']:{sign}.3f}, {row['high']:{sign}.3f}]"
 
 
@@ -121,7 +123,8 @@ def difference_verdict(found: pd.DataFrame) -> str:
     """Markdown: arms against those they are held against, in terms of what matters.
 
     ``found``: columns arm, against, metric, difference, low, high, n and, of several trainings,
-    seeds; as of ``repeats.differences_over_seeds`` and ``fidelity.compare``.
+    seeds; as of ``repeats.differences_over_seeds``, ``repeats.differences_over_divisions`` and
+    ``fidelity.compare``.
     """
     parts = []
     for other, rows in found.groupby("against", sort=False):

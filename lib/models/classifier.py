@@ -17,17 +17,17 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from engine.checkpoints import Checkpoints
 from engine.fabric import (
-    LARGEST_LOSS,
-    DivergedError,
     autocast_number,
     layout_of,
     make_fabric,
     number_kind,
+    stop_if_diverged,
 )
 from engine.processes import Ranks, SharedBatchNorm
 from engine.progress import progress
 from lib.models.calibration import Calibration, match_called
 from lib.models.parameters import ClassifierParameters
+from lib.phantom.randomisation import disturb
 
 # An embryo has no up: every rotation and reflection of it is as likely. Small shifts and scales
 # stand for what framing leaves.
@@ -49,9 +49,20 @@ _OPTICS = [
     v2.RandomApply([v2.GaussianNoise(sigma=0.05)], p=0.5),
     v2.ToDtype(torch.uint8, scale=True),
 ]
+
+
+class _Randomised(nn.Module):
+    """``randomisation.disturb`` of one grey image, uint8 (1, H, W), from torch's own generator."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        rng = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+        return disturb(image[None].float(), rng)[0].round().to(torch.uint8)
+
+
 AUGMENTATIONS = {
     "geometry": v2.Compose(_GEOMETRY),
     "optics": v2.Compose(_GEOMETRY + _OPTICS),
+    "randomised": v2.Compose([*_GEOMETRY, _Randomised()]),
 }
 
 
@@ -129,11 +140,8 @@ def train_classifier(
             optimiser.step()
             rate.step()
             losses.append(ranks.mean(loss.detach()).item())
-        if not (np.abs(losses) < LARGEST_LOSS).all():
-            raise DivergedError(
-                f"classifier loss is {losses[-1]} in epoch {epoch}: lower classifier_rate "
-                f"(now {params.classifier_rate}); {checkpoints}."
-            )
+        remedy = f"Lower classifier_rate (now {params.classifier_rate})"
+        stop_if_diverged(dict(loss=losses), f"classifier epoch {epoch}", remedy, checkpoints)
         auc = roc_auc_score(labels[valid], predict_logits(network, stack[valid]))
         history.append(dict(epoch=epoch + 1, loss=float(np.mean(losses)), valid_auc=float(auc)))
         checkpoints.keep(epoch + 1, parts, history)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from engine.allocator import keep_freed_memory
 from engine.checkpoints import Checkpoints
-from engine.fabric import make_fabric, number_kind
+from engine.fabric import make_fabric, number_kind, stop_if_diverged
 from engine.progress import progress
 from lib.models.cut_parameters import CutParameters
 from lib.models.cyclegan import (
@@ -35,7 +35,6 @@ from lib.models.translation import (
     Losses,
     add_gradients,
     linear_decay,
-    stop_if_diverged,
 )
 
 PLACES = 256  # of each map, at most, that are told apart

@@ -55,11 +55,13 @@ class FoldFit:
 
     ``history`` has fold, epoch, loss, valid_auc. ``validation`` is the prediction table of every
     fold's model on its own validation images, which calibrated it and set its threshold.
+    ``seconds`` is the processor time of all folds' trainings, NaN where one of them is not known.
     """
 
     ensemble: FoldEnsemble
     history: pd.DataFrame
     validation: pd.DataFrame
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,11 @@ class _Kind:
     augmentation: str = "geometry"
 
 
-_KINDS = dict(grey=_Kind("grey"), rgb=_Kind("rgb"), augmented=_Kind("grey", "", "optics"))
+_KINDS = dict(
+    grey=_Kind("grey"), rgb=_Kind("rgb"), augmented=_Kind("grey", "", "optics"),
+    randomised=_Kind("grey", "", "randomised"),
+)  # fmt: skip
+USUAL = ("grey", "rgb", "augmented")
 
 
 def train_fold(
@@ -111,21 +117,27 @@ def _fold_trainings(dataset: Dataset, kind: _Kind, stack: Tensor) -> list[Job]:
     return trainings
 
 
-def _fold_fit(dataset: Dataset, kind: _Kind, stack: Tensor, fitted: Sequence[Fitted]) -> FoldFit:
+def fold_fit(
+    dataset: Dataset, arm: str, name: str, stack: Tensor, fitted: Sequence[Fitted]
+) -> FoldFit:
+    """Trained folds of the timm network ``name``, calibrated on the source's validation images.
+
+    ``stack`` are the source's training images, uint8 (N, C, H, W), as the networks see them.
+    """
     params = dataset.params
     rows = dataset.rows(params.source_domain, "train")
     device = make_fabric(params).device
     networks, calibrations, histories, tables = [], [], [], []
     for fold, (weights, history) in enumerate(fitted):
         valid = np.flatnonzero(rows["fold"] == fold)
-        network = build_network(kind.name or params.classifier, stack.shape[1], "")
+        network = build_network(name, stack.shape[1], "")
         network.load_state_dict(weights)
         network.to(device)
         logits = predict_logits(network, stack[torch.as_tensor(valid)])
         calibration = calibrate(logits, rows["label"].to_numpy()[valid])
         scores = 1.0 / (1.0 + np.exp(-calibration(logits)))
         part = rows.iloc[valid][["id", "domain", "label", "group"]]
-        tables.append(part.assign(arm=kind.colour, seed=params.seed, fold=fold, score=scores))
+        tables.append(part.assign(arm=arm, seed=params.seed, fold=fold, score=scores))
         histories.append(history.assign(fold=fold))
         networks.append(network)
         calibrations.append(calibration)
@@ -133,11 +145,18 @@ def _fold_fit(dataset: Dataset, kind: _Kind, stack: Tensor, fitted: Sequence[Fit
         FoldEnsemble(networks, calibrations, params.classifier_blur),
         pd.concat(histories, ignore_index=True),
         pd.concat(tables, ignore_index=True),
+        sum(seconds_of(history) for _, history in fitted),
     )
 
 
+def seconds_of(history: pd.DataFrame) -> float:
+    """Processor time of the training whose history this is; NaN where it is not known."""
+    seconds = history.attrs.get("seconds")
+    return float("nan") if seconds is None else float(seconds)
+
+
 def fit_classifiers(
-    dataset: Dataset, names: Sequence[str] = (), kinds: Sequence[str] = tuple(_KINDS)
+    dataset: Dataset, names: Sequence[str] = (), kinds: Sequence[str] = USUAL
 ) -> dict[str, FoldFit]:
     """Train the source classifiers, one model per fold; validation calibrates them.
 
@@ -147,7 +166,8 @@ def fit_classifiers(
         Further timm networks, in grey.
     kinds
         ``grey``; ``rgb`` (the first ``colour_folds``); ``augmented``, grey too, trained under
-        changes of exposure, contrast, focus and noise.
+        changes of exposure, contrast, focus and noise; ``randomised``, likewise, under those of
+        polarity, tone, light, lens, noise and dirt that the embryo finder is trained under.
 
     Returns
     -------
@@ -166,8 +186,12 @@ def fit_classifiers(
     }
     fitted = iter(run_jobs(dataset.store, list(chain(*trainings.values())), params))
     return {
-        name: _fold_fit(
-            dataset, kind, stacks[kind.colour], list(islice(fitted, len(trainings[name])))
+        name: fold_fit(
+            dataset,
+            kind.colour,
+            kind.name or params.classifier,
+            stacks[kind.colour],
+            list(islice(fitted, len(trainings[name]))),
         )
         for name, kind in wanted.items()
     }

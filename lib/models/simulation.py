@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.checkpoints import Checkpoints
-from engine.fabric import make_fabric, number_kind
+from engine.fabric import make_fabric, number_kind, stop_if_diverged
 from engine.jobs import Job
 from engine.progress import progress
 from lib.data.dataset import Dataset
@@ -25,7 +25,7 @@ from lib.models.cyclegan import Generator, draw_weights
 from lib.models.networks import weights_of
 from lib.models.parameters import TranslationParameters, TranslatorParameters, chosen_settings
 from lib.models.texture import OF_CLASSIFIER, TextureLoss, TextureWeight, build_texture_loss
-from lib.models.translation import linear_decay, stop_if_diverged
+from lib.models.translation import linear_decay
 
 
 class Simulated(nn.Module):

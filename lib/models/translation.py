@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from engine.allocator import keep_freed_memory
 from engine.checkpoints import Checkpoints
-from engine.fabric import LARGEST_LOSS, DivergedError, make_fabric, number_kind
+from engine.fabric import make_fabric, number_kind, stop_if_diverged
 from engine.pair import Pair
 from engine.processes import Ranks
 from engine.progress import progress
@@ -74,14 +73,6 @@ def linear_decay(step: int, steps: int, start: float) -> float:
     """Factor of the learning rate: 1 until ``start`` (share of the steps), then linear to 0."""
     first = start * steps
     return 1.0 if step < first else (steps - step) / max(1.0, steps - first)
-
-
-def stop_if_diverged(
-    losses: Mapping[str, float], place: str, remedy: str, checkpoints: Checkpoints
-) -> None:
-    """Raise a ``DivergedError`` where a loss is not finite, or ``LARGEST_LOSS`` or more."""
-    if not (np.abs(list(losses.values())) < LARGEST_LOSS).all():
-        raise DivergedError(f"{place}: a loss explodes ({losses}). {remedy}; {checkpoints}.")
 
 
 @torch.no_grad()

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from engine.parameters import check_params
 from engine.study import Study
+from lib.models.adaptation_parameters import AdaptationParameters
+from lib.models.cut_parameters import CutParameters
 from lib.models.parameters import TranslationParameters
 
 if TYPE_CHECKING:
@@ -17,11 +19,13 @@ if TYPE_CHECKING:
 # Whoever reads parameters imports this: what takes seconds to import, it imports when it is called.
 
 
-class EmbryoParameters(TranslationParameters):
+class EmbryoParameters(TranslationParameters, CutParameters, AdaptationParameters):
     """What this study asks beyond images, classifier and translator."""
 
     training_seeds: int = Field(1, ge=1, le=100)  # notebook 04 trains all arms from this many
+    repeated_splits: int = Field(1, ge=1, le=100)  # and on so many divisions of the images
     texture_strong_weight: float = Field(30.0, gt=0.0)  # times the weight, in an ablation
+    rivals: bool = False  # notebook 04: adapted classifiers, CUT, and what labels would buy
     ablation_study: bool = True  # notebook 03: two translators that are known to fail
     loss_study: bool = False  # notebook 03: texture losses by constraints, from every seed
     study_steps: int = Field(450, ge=1)  # of each of its translators
@@ -48,12 +52,18 @@ def check(params: EmbryoParameters, images: Source) -> None:
     Raises
     ------
     InputError
-        Images that cannot be divided, an unknown network, or weights that cannot be had.
+        Images that cannot be divided, fewer than are to be labelled, an unknown network, or weights
+        that cannot be had.
     """
     from lib.data.splits import split_table
     from lib.models.fitting import check_networks
+    from lib.models.rivals import label_counts, labelled_few
 
-    split_table(images.table(), params.folds, params.holdout_shares, params.seed)
+    split = split_table(images.table(), params.folds, params.holdout_shares, params.seed)
+    if params.rivals:
+        own = split[(split["domain"] == params.target_domain) & (split["split"] == "train")]
+        for count in label_counts(params).values():
+            labelled_few(own, count, params.seed)
     # Notebook 03 compares the published loss with all others, whatever the parameters name.
     if params.loss_study or images.truth_domains:
         published = params.model_dump() | dict(texture_loss="efficientnet")

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from engine import fabric
 from engine.checkpoints import Checkpoints
 from engine.fabric import DivergedError
-from lib.models import cut, translation
+from lib.models import cut
 from lib.models.bundle import Bundle, load_bundle, save_bundle
 from lib.models.cut import CUT, draw_places, generator_losses, patch_nce, train_cut
 from lib.models.cut_parameters import CutParameters
@@ -259,7 +260,7 @@ def test_a_training_that_was_broken_off_ends_with_the_same_weights(fast, tmp_pat
 
 
 def test_a_loss_that_explodes_is_named(monkeypatch):
-    monkeypatch.setattr(translation, "LARGEST_LOSS", 1e-3)
+    monkeypatch.setattr(fabric, "LARGEST_LOSS", 1e-3)
     with pytest.raises(DivergedError, match=r"CUT step 0.*cut_rate.*no checkpoint"):
         train_cut(*shift(), CutParameters(**TINY), 3, seed=0)
 

@@ -254,6 +254,9 @@ DRAWINGS = {
         ]), NOTE, 0.95, 60,
     ),
     "seed_dots": lambda: figures.seed_dots(over_seeds(), by_seed(), NOTE, "ED1 hold-out"),
+    "division_dots": lambda: figures.division_dots(
+        over_seeds(), by_seed().rename(columns=dict(seed="division")), NOTE, "ED1, 3 hold-outs"
+    ),
     "prior_stress_plot": lambda: figures.prior_stress_plot(
         pd.concat([flips().head(2).assign(share=share) for share in (0.0, 0.5, 1.0)]),
         0.6, NOTE,

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from engine import fabric
 from engine.checkpoints import Checkpoints
 from engine.fabric import DivergedError
 from lib.data.random_looks import Looks
-from lib.models import simulation, translation
+from lib.models import simulation
 from lib.models.fitting import SimulatedRecipe, fit_translators
 from lib.models.networks import build_network
 from lib.models.texture import energy_loss
@@ -142,6 +143,6 @@ def test_real_images_are_photographed_again(dataset):
 
 def test_a_loss_that_explodes_is_named(monkeypatch):
     params = EmbryoParameters(**TINY)
-    monkeypatch.setattr(translation, "LARGEST_LOSS", 1e-3)
+    monkeypatch.setattr(fabric, "LARGEST_LOSS", 1e-3)
     with pytest.raises(DivergedError, match=r"step 0 in simulation.*simulated_rate"):
         simulation.train_simulated(looks_of(0), energy_loss, params, seed=0)
