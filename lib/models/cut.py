@@ -28,6 +28,7 @@ from lib.models.cyclegan import (
     draw_weights,
     fastest_layout,
 )
+from lib.models.parameters import TranslatorParameters
 from lib.models.structure import info_nce
 from lib.models.translation import (
     Batches,
@@ -90,12 +91,12 @@ class CUT(nn.Module):
 
     has_way_back = False
 
-    def __init__(self, params: CutParameters, channels: int = 1) -> None:
+    def __init__(self, params: TranslatorParameters, channels: int = 1) -> None:
         super().__init__()
         filters = params.base_filters
         style = (params.blocks, params.padding, params.upsampling)
         self.to_source = Generator(channels, filters, *style)
-        self.judge_source = PatchDiscriminator(channels, params.cut_judge_filters)
+        self.judge_source = PatchDiscriminator(channels, filters)
         self.layers = encoder_layers(self.to_source)
         widths = [channels, 2 * filters] + [4 * filters] * (len(self.layers) - 1)
         self.heads = nn.ModuleList(

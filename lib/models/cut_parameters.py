@@ -14,7 +14,6 @@ class CutParameters(TranslatorParameters):
     averaged over the steps.
     """
 
-    cut_judge_filters: int = Field(64, ge=4, le=256)  # of the discriminator; the generator's apart
     cut_steps: int = Field(900, ge=1)
     cut_rate: float = Field(5e-4, gt=0.0, lt=1.0)
     # Of the contrastive loss beside the adversarial one: of CUT, where that of the identity weighs

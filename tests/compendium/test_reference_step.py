@@ -44,7 +44,7 @@ def test_twenty_steps_are_those_of_the_plain_training(style, identity):
 @pytest.mark.parametrize("fast", [False, True], ids=["CUT", "FastCUT"])
 def test_steps_of_cut_are_those_of_the_plain_training(fast):
     params = CutParameters(
-        base_filters=4, cut_judge_filters=4, blocks=2, translator_batch=2, threads=1, device="cpu",
+        base_filters=4, blocks=2, translator_batch=2, threads=1, device="cpu",
         precision="64-true", rate_decay_start=1.0,
     )  # fmt: skip
     draw = torch.Generator().manual_seed(5)

@@ -22,9 +22,7 @@ from lib.models.simulation import Simulated
 from lib.models.translation import translate
 from lib.studies.embryo import EmbryoParameters
 
-TINY = dict(
-    base_filters=4, cut_judge_filters=4, blocks=1, translator_batch=2, threads=1, device="cpu"
-)  # fmt: skip
+TINY = dict(base_filters=4, blocks=1, translator_batch=2, threads=1, device="cpu")
 BOTH = pytest.mark.parametrize("fast", [False, True], ids=["CUT", "FastCUT"])
 
 
@@ -109,7 +107,7 @@ def everywhere(networks: CUT, images: torch.Tensor) -> list[torch.Tensor]:
 @pytest.mark.parametrize("blocks", [1, 2, 9])
 def test_features_are_those_of_the_paper(blocks):
     """The image, both downsamplings, the first and the middle residual block."""
-    params = CutParameters(base_filters=4, cut_judge_filters=4, blocks=blocks)
+    params = CutParameters(base_filters=4, blocks=blocks)
     networks = CUT(params, channels=3)
     images = torch.rand(2, 3, 24, 32)
     places = everywhere(networks, images)
@@ -129,7 +127,7 @@ def test_features_are_those_of_the_paper(blocks):
 
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 def test_a_downsampling_is_compared_before_it_leaves_places_out(padding):
-    params = CutParameters(base_filters=4, cut_judge_filters=4, blocks=1, padding=padding)
+    params = CutParameters(base_filters=4, blocks=1, padding=padding)
     networks, images = CUT(params).double(), torch.rand(2, 1, 24, 32).double()
     vectors = networks.encode(images, everywhere(networks, images))
     for number, found, (height, width) in ((3, vectors[1], (24, 32)), (6, vectors[2], (12, 16))):
@@ -302,8 +300,7 @@ def test_who_has_a_way_back_says_so():
 @pytest.fixture
 def with_cut(dataset):
     """The images, with a short training of CUT."""
-    short = dict(cut_steps=2, cut_judge_filters=4)
-    return replace(dataset, params=dataset.params.model_copy(update=short))
+    return replace(dataset, params=dataset.params.model_copy(update=dict(cut_steps=2)))
 
 
 def test_recipes_are_trained_kept_and_told_apart(with_cut, monkeypatch):
