@@ -30,12 +30,7 @@ from lib.models.cyclegan import (
 )
 from lib.models.parameters import TranslatorParameters
 from lib.models.structure import info_nce
-from lib.models.translation import (
-    Batches,
-    Losses,
-    add_gradients,
-    linear_decay,
-)
+from lib.models.translation import Batches, Losses, add_gradients, linear_decay
 
 PLACES = 256  # of each map, at most, that are told apart
 WIDTH = 256  # of the projection heads and of the vectors that they give out
@@ -109,7 +104,8 @@ class CUT(nn.Module):
         """Height and width of the maps that ``encode`` takes vectors of.
 
         A downsampling is compared before it leaves places out, as in the published code, whose
-        generator does so a layer later: at 64 px the fine places are what tells two embryos apart.
+        generator does so some layers later. Each place has its mirror image then; those that a
+        stride of 2 leaves have none.
         """
         height, width = images.shape[2:]
         shrunk = [1, 1, 2] + [4] * (len(self.layers) - 2)
