@@ -192,6 +192,8 @@ def evidence_of(folder: Path, notebook: str) -> Evidence:
             if name == "validation":  # of the fold's own model: not a judged set
                 continue
             table = _verified(path, place, record)
+            if "division" in table:  # of other hold-outs; the run's own has its table
+                continue
             for domain, part in table.groupby("domain"):
                 tables.setdefault((place.name, safe_key(str(domain))), []).append(part)
     rung = "stored" if folder.resolve().parent.name == "reference" else "retrained"

@@ -18,13 +18,13 @@ from torch import Tensor
 from engine.progress import progress
 from lib.data.dataset import Dataset
 from lib.evaluation.controls import fourier_adapt, histogram_match
-from lib.evaluation.groups import GROUPS, group_of, has_own_reader
+from lib.evaluation.groups import group_of, has_own_reader, place_of
 from lib.evaluation.metrics import binary_metrics, combine_folds, confusion
 from lib.evaluation.statistics import gap_closed, metric_intervals
 from lib.models.calibration import choose_threshold
 from lib.models.classifier import FoldEnsemble
 from lib.models.cyclegan import Generator
-from lib.models.fitting import USUAL, FoldFit, fit_classifiers, seconds_of
+from lib.models.fitting import FoldFit, fit_classifiers, seconds_of
 from lib.models.rivals import fit_rivals
 from lib.models.translation import translate
 
@@ -90,10 +90,8 @@ CONTROLS: dict[str, Callable[[Scene], Arm]] = {
 
 def fit_readers(dataset: Dataset, domain: str) -> dict[str, FoldFit]:
     """The source classifiers and, with ``rivals``, all that are adapted to ``domain``."""
-    if not dataset.params.rivals:
-        return fit_classifiers(dataset)
-    fits = fit_classifiers(dataset, kinds=[*USUAL, "randomised"])
-    return fits | fit_rivals(dataset, domain, fits["grey"])
+    fits = fit_classifiers(dataset)
+    return fits | fit_rivals(dataset, domain, fits["grey"]) if dataset.params.rivals else fits
 
 
 def home_predictions(holdout: pd.DataFrame, arms: Iterable[str]) -> dict[str, pd.DataFrame]:
@@ -114,14 +112,13 @@ def show_arms(scene: Scene, controls: Iterable[str] = tuple(CONTROLS)) -> dict[s
     """
     shown = {arm: CONTROLS[arm](scene) for arm in controls}
     judge = scene.classifiers["grey"]
-    own = {arm: reader for arm, reader in scene.classifiers.items() if arm not in USUAL}
+    own = {arm: reader for arm, reader in scene.classifiers.items() if has_own_reader(arm)}
     shown |= {arm: (scene.grey(), reader) for arm, reader in own.items()}
     for arm, generator in progress(scene.translators.items(), label="translations"):
         shown[arm] = translate(generator, scene.grey()), judge
     if scene.dataset.has_truth(scene.rows["domain"].iloc[0]):
         shown["oracle"] = scene.dataset.truth(scene.rows), judge
-    order = list(GROUPS)
-    return dict(sorted(shown.items(), key=lambda arm: order.index(group_of(arm[0]))))
+    return {arm: shown[arm] for arm in sorted(shown, key=place_of)}
 
 
 def unchanged(stacks: Mapping[str, Tensor]) -> list[str]:

@@ -104,13 +104,19 @@ def cost_dots(table: pd.DataFrame, costs: pd.DataFrame, note: str, title: str) -
     detail = f"n = {table['n'].max()} images; 95 % intervals; processor time of one training"
     sheet = titled_sheet(6.9, 3.3, title, note, detail)
     arms = list(dict.fromkeys(drawn["arm"]))
-    marks = dict(zip(GROUPS, "sv^oD", strict=True))
+    # Arms of one colour differ by their marks.
+    colours = [arm_colour(arm) for arm in arms]
+    marks = {
+        arm: "osv^DPX"[colours[:place].count(colours[place])] for place, arm in enumerate(arms)
+    }
     for axes, metric in zip(sheet.subplots(1, 2, sharex=True), _MEASURES, strict=True):
         for row in drawn[drawn["metric"] == metric].itertuples():
             style = dict(color=arm_colour(row.arm), label=arm_name(row.arm))
             axes.plot([row.minutes] * 2, [row.low, row.high], color=style["color"], lw=1)
-            axes.plot(row.minutes, row.value, marks[row.group], ms=5, ls="", **style)
+            axes.plot(row.minutes, row.value, marks[row.arm], ms=5, ls="", **style)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in "25" else "")
         axes.set(xlabel="minutes of training", ylabel=METRIC_NAMES[metric])
     handles, labels = axes.get_legend_handles_labels()
     columns = min(6, -(-len(arms) // -(-len(arms) // 6)))

@@ -40,20 +40,13 @@ ARM_COLOURS = {
     "cyclegan": "#CC79A7",
     "cyclegan_texture": "#882255",
     "cyclegan_joint": "#009E73",
-    "cut": "#999933",
-    "fastcut": "#44AA99",
     "simulated": "#0072B2",
     "too_strong": "#DDCC77",
-    "randomised": "#44BB99",
-    "dann": "#AA4466",
-    "cdan": "#CC8899",
-    "cdan_e": "#CC3311",
-    "mdnet": "#8B6F47",
-    "mdnet_nos": "#B8A07E",
-    "labels_10": "#99AACC",
-    "labels_30": "#7788BB",
-    "labels_100": "#5566AA",
-    "both_devices": "#224477",
+    "randomised": "#A0E0A0",
+    # A family has one colour.
+    **dict.fromkeys(("dann", "cdan", "cdan_e", "mdnet", "mdnet_nos"), "#CC3311"),
+    **dict.fromkeys(("cut", "fastcut"), "#999933"),
+    "both_devices": "#B8A07E",
     "oracle": "#332288",
 }
 ARM_NAMES = {
@@ -65,9 +58,6 @@ ARM_NAMES = {
     "cdan_e": "CDAN+E",
     "mdnet": "MD-net",
     "mdnet_nos": "MD-net, no source",
-    "labels_10": "10 labels",
-    "labels_30": "30 labels",
-    "labels_100": "100 labels",
     "cyclegan": "CycleGAN",
     "cyclegan_texture": "CycleGAN + texture",
     "cyclegan_joint": "CycleGAN, joint",
@@ -99,11 +89,15 @@ def domain_colour(domain: str) -> str:
 
 def arm_colour(arm: str) -> str:
     """Colour of an arm, as #RRGGBB; unknown ones get one from their name."""
+    if arm.startswith("labels_"):
+        arm = "both_devices"
     return ARM_COLOURS.get(arm) or _fallback(arm)
 
 
 def arm_name(arm: str) -> str:
     """Name of an arm as figures print it."""
+    if arm.startswith("labels_"):
+        return f"{arm.removeprefix('labels_')} labels"
     return ARM_NAMES.get(arm, arm.replace("_", " "))
 
 

@@ -131,7 +131,9 @@ def train_adapted(
 ) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
     """Train ``network`` on labelled ``stack[train]`` and on ``target``, whose labels nobody sees.
 
-    Each domain passes by itself, so that batch norm takes each by its own statistics.
+    Both domains pass together: normalised apart, their features would hide the difference from the
+    discriminator and show it in use. Both are augmented as ``randomised``, without which the game
+    gains next to nothing.
 
     Parameters
     ----------
@@ -158,6 +160,7 @@ def train_adapted(
     layout = layout_of(fabric.device, autocast_number(fabric, params))
     opponents = Opponents(network, method, params.discriminator_width)
     opponents = opponents.to(**kind, memory_format=layout)
+    fabric.seed_everything(seed, verbose=False)  # the same images whatever the discriminator drew
     targets = torch.tensor(labels).to(**kind)
     together = min(params.classifier_batch * ranks.count, len(train), len(target))
     part = ranks.part(together)
@@ -171,11 +174,15 @@ def train_adapted(
     positive = float(labels[train].mean())  # both classes weigh the same whatever their counts
     balance = torch.tensor((1.0 - positive) / positive).to(**kind)
 
-    def reading(images: Tensor, rows: Tensor) -> Reading:
-        own = to_unit(augmented(images, rows, part, "geometry")).to(**kind)
+    def readings(rows: Tensor, others: Tensor) -> list[Reading]:
+        both = [
+            augmented(*drawn, part, "randomised") for drawn in ((stack, rows), (target, others))
+        ]
+        images = to_unit(torch.cat(both)).to(**kind).contiguous(memory_format=layout)
         with fabric.autocast(), SharedBatchNorm(ranks):
-            features, logits = read(network, own.contiguous(memory_format=layout))
-        return features.to(**kind), logits.to(**kind)
+            features, logits = read(network, images)
+        halves = (values.to(**kind).split(len(both[0])) for values in (features, logits))
+        return list(zip(*halves, strict=True))
 
     done, history = checkpoints.resume(parts)
     ranks.wait()  # until all have read it
@@ -187,11 +194,11 @@ def train_adapted(
         pairs = zip(ours.split(together), theirs.split(together), strict=True)
         for step, (rows, others) in enumerate(pairs, start=epoch * batches):
             coefficient = params.adapted_weight * reversal_schedule(step / steps)
-            source = reading(stack, rows)
+            source, away = readings(rows, others)
             loss = F.binary_cross_entropy_with_logits(
                 source[1], targets[rows[part]], pos_weight=balance
             )
-            game = opponents.game(source, reading(target, others), coefficient)
+            game = opponents.game(source, away, coefficient)
             optimiser.zero_grad()
             fabric.backward(loss + game)
             ranks.mean_gradients(opponents.parameters())

@@ -49,20 +49,10 @@ _OPTICS = [
     v2.RandomApply([v2.GaussianNoise(sigma=0.05)], p=0.5),
     v2.ToDtype(torch.uint8, scale=True),
 ]
-
-
-class _Randomised(nn.Module):
-    """``randomisation.disturb`` of one grey image, uint8 (1, H, W), from torch's own generator."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        rng = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-        return disturb(image[None].float(), rng)[0].round().to(torch.uint8)
-
-
 AUGMENTATIONS = {
     "geometry": v2.Compose(_GEOMETRY),
     "optics": v2.Compose(_GEOMETRY + _OPTICS),
-    "randomised": v2.Compose([*_GEOMETRY, _Randomised()]),
+    "randomised": v2.Compose(_GEOMETRY),  # and what ``disturb`` does to a batch
 }
 
 
@@ -70,7 +60,8 @@ def augmented(stack: Tensor, rows: Tensor, part: slice, augmentation: str) -> Te
     """``part`` of a batch ``stack[rows]``, every image augmented by itself; uint8.
 
     Random numbers are drawn for the whole batch, with blanks for the images that are for other
-    processes, so that every image meets those it would meet in one process.
+    processes, so that every image meets those it would meet in one process. ``randomised`` images
+    have one lens in a batch.
     """
     augment = AUGMENTATIONS[augmentation]
     own = range(len(rows))[part]
@@ -78,7 +69,10 @@ def augmented(stack: Tensor, rows: Tensor, part: slice, augmentation: str) -> Te
     images = [
         augment(stack[row] if place in own else blank) for place, row in enumerate(rows.tolist())
     ]
-    return torch.stack(images[part])
+    if augmentation != "randomised":
+        return torch.stack(images[part])
+    rng = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+    return disturb(torch.stack(images).float(), rng)[part].round().to(torch.uint8)
 
 
 def train_classifier(

@@ -73,11 +73,7 @@ class _Kind:
     augmentation: str = "geometry"
 
 
-_KINDS = dict(
-    grey=_Kind("grey"), rgb=_Kind("rgb"), augmented=_Kind("grey", "", "optics"),
-    randomised=_Kind("grey", "", "randomised"),
-)  # fmt: skip
-USUAL = ("grey", "rgb", "augmented")
+_KINDS = dict(grey=_Kind("grey"), rgb=_Kind("rgb"), augmented=_Kind("grey", "", "optics"))
 
 
 def train_fold(
@@ -156,7 +152,7 @@ def seconds_of(history: pd.DataFrame) -> float:
 
 
 def fit_classifiers(
-    dataset: Dataset, names: Sequence[str] = (), kinds: Sequence[str] = USUAL
+    dataset: Dataset, names: Sequence[str] = (), kinds: Sequence[str] = tuple(_KINDS)
 ) -> dict[str, FoldFit]:
     """Train the source classifiers, one model per fold; validation calibrates them.
 
@@ -166,8 +162,7 @@ def fit_classifiers(
         Further timm networks, in grey.
     kinds
         ``grey``; ``rgb`` (the first ``colour_folds``); ``augmented``, grey too, trained under
-        changes of exposure, contrast, focus and noise; ``randomised``, likewise, under those of
-        polarity, tone, light, lens, noise and dirt that the embryo finder is trained under.
+        changes of exposure, contrast, focus and noise.
 
     Returns
     -------

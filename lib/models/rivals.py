@@ -1,6 +1,7 @@
-"""Classifiers that are adapted to a target domain, and what labels of it would buy.
+"""Classifiers that are sturdier, that are adapted to a target domain, or that know labels of it.
 
-The former see its training images without their labels; the latter are bounds.
+The first sees no image of the target, the second its training images without their labels; the last
+are bounds: what would labels buy?
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from lib.models.networks import build_network, weights_of
 from lib.models.parameters import chosen_settings
 from lib.models.source_free import train_source_free
 
+# Trained under the changes of polarity, tone, light, lens, noise and dirt that the embryo finder is
+# trained under.
+RANDOMISED = "randomised"
 SOURCE_FREE = "mdnet_nos"
 ADAPTED = (*METHODS, SOURCE_FREE)
 BOTH = "both_devices"  # knows all labels that there are
@@ -65,13 +69,13 @@ def _adapt(
 
 def _learn(
     start: Weights | None, stack: np.ndarray, labels: np.ndarray, train: np.ndarray,
-    valid: np.ndarray, seed: int, params: AdaptationParameters,
+    valid: np.ndarray, seed: int, augmentation: str, params: AdaptationParameters,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:  # fmt: skip
     network = _started(params, stack.shape[1], start, seed)
     images = torch.from_numpy(stack)
     return train_classifier(
-        network, images, labels, train, valid, params, seed, checkpoints=checkpoints
+        network, images, labels, train, valid, params, seed, augmentation, checkpoints
     )
 
 
@@ -82,7 +86,7 @@ def label_counts(params: AdaptationParameters) -> dict[str, int]:
 
 def _goes_on(arm: str) -> bool:
     """Whether an arm goes on from the source classifier; all others begin anew."""
-    return METHODS[arm].from_source if arm in METHODS else arm != BOTH
+    return METHODS[arm].from_source if arm in METHODS else arm not in (RANDOMISED, BOTH)
 
 
 def labelled_few(rows: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
@@ -155,12 +159,19 @@ def _job(
     )  # fmt: skip
     if arm in ADAPTED:
         ingredients |= dict(method=arm, target=images.unseen.numpy())
+    elif arm == RANDOMISED:
+        ingredients["augmentation"] = arm
+        # The harder task takes longer.
+        params = params.model_copy(update=dict(classifier_epochs=params.randomised_epochs))
     else:
         rows = images.rows_of(arm, params)
         others = np.flatnonzero((rows["fold"] != fold).to_numpy())
         if arm != BOTH:  # a handful would drown: it is drawn as often as the source
             others = np.resize(others, len(train))
+            half = -(-params.classifier_epochs // 2)  # of twice as many images
+            params = params.model_copy(update=dict(classifier_epochs=half))
         ingredients |= dict(
+            augmentation="geometry",
             stack=np.concatenate([images.stack.numpy(), images.at(rows).numpy()]),
             labels=np.concatenate([ingredients["labels"], rows["label"].to_numpy()]),
             train=np.concatenate([train, len(images.home) + others]),
@@ -181,8 +192,8 @@ def _calibrated(
     """
     networks = fit.ensemble.networks
     if arm == SOURCE_FREE:
-        calibrations = source.ensemble.calibrations
-    elif arm not in ADAPTED:
+        calibrations = source.ensemble.calibrations[: len(networks)]
+    elif arm in (*label_counts(params), BOTH):
         rows = images.rows_of(arm, params)
         logits = np.empty(len(rows))
         for fold, part in rows.reset_index(drop=False).groupby("fold"):
@@ -195,7 +206,9 @@ def _calibrated(
 
 
 def fit_rivals(dataset: Dataset, domain: str, source: FoldFit) -> dict[str, FoldFit]:
-    """Train those of ``ADAPTED``, of ``label_counts`` and ``BOTH`` for ``domain``, fold by fold.
+    """Train these arms for ``domain``, fold by fold.
+
+    ``RANDOMISED``, those of ``ADAPTED``, those of ``label_counts``, and ``BOTH``.
 
     Parameters
     ----------
@@ -209,15 +222,19 @@ def fit_rivals(dataset: Dataset, domain: str, source: FoldFit) -> dict[str, Fold
     """
     params = dataset.params
     images = _Images.of(dataset, domain)
-    arms = (*ADAPTED, *label_counts(params), BOTH)
+    arms = (RANDOMISED, *ADAPTED, *label_counts(params), BOTH)
+    few = min(params.adapted_folds, params.folds)
     jobs = {
-        arm: [_job(images, arm, fold, source, params) for fold in range(params.folds)]
+        arm: [
+            _job(images, arm, fold, source, params)
+            for fold in range(few if arm in (RANDOMISED, *ADAPTED) else params.folds)
+        ]
         for arm in arms
     }
     fitted = iter(run_jobs(dataset.store, list(chain(*jobs.values())), params))
     fits = {}
     for arm in arms:
-        own = list(islice(fitted, params.folds))
+        own = list(islice(fitted, len(jobs[arm])))
         fit = fold_fit(dataset, "grey", params.classifier, images.stack, own)
         fit = _calibrated(images, arm, fit, source, params)
         before = source.seconds if _goes_on(arm) else 0.0

@@ -15,6 +15,7 @@ from PIL import Image
 from compendium.reader_study import figures as readers
 from lib import figures
 from lib.evaluation.decision import CallCounts, by_prevalence
+from lib.evaluation.groups import group_of
 from lib.evaluation.identification import identification
 from lib.evaluation.metrics import METRICS
 from lib.evaluation.relevance import with_verdicts
@@ -206,6 +207,22 @@ def graded():
     return pd.DataFrame(rows), pd.DataFrame(gains)
 
 
+def many_arms():
+    rows = [
+        dict(arm=arm, metric=metric, value=0.7, low=0.6, high=0.8, n=60, groups=60)
+        for arm in ("raw", "grey", "randomised", "dann", "cut", "simulated", "labels_10",
+                    "labels_100", "both_devices", "oracle")
+        for metric in METRICS
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def costs():
+    arms = [arm for arm in many_arms()["arm"].unique() if arm != "oracle"]
+    table = pd.DataFrame(dict(arm=arms, minutes=np.geomspace(0.5, 40, len(arms))))
+    return table.assign(group=table["arm"].map(group_of), images_per_second=900.0)
+
+
 DRAWINGS = {
     "sample_sheet": lambda: figures.sample_sheet(
         {(domain, label): stack(3, 3) for domain in ("ED4", "ED1") for label in (0, 1)}, NOTE
@@ -257,6 +274,9 @@ DRAWINGS = {
     "division_dots": lambda: figures.division_dots(
         over_seeds(), by_seed().rename(columns=dict(seed="division")), NOTE, "ED1, 3 hold-outs"
     ),
+    "group_dots": lambda: figures.group_dots(many_arms(), NOTE, "ED1 hold-out"),
+    "cost_dots": lambda: figures.cost_dots(many_arms(), costs(), NOTE, "ED1: quality against cost"),
+    "label_curve": lambda: figures.label_curve(many_arms(), 500, NOTE, "What labels would buy"),
     "prior_stress_plot": lambda: figures.prior_stress_plot(
         pd.concat([flips().head(2).assign(share=share) for share in (0.0, 0.5, 1.0)]),
         0.6, NOTE,
@@ -291,7 +311,14 @@ DRAWINGS = {
 
 def test_every_figure_is_drawn_here():
     drawn = {name for name in figures.__all__ if inspect.isfunction(getattr(figures, name))}
-    assert set(DRAWINGS) == drawn | {"reader_dots", "agreement_dots"}
+    assert set(DRAWINGS) == drawn - {"in_figures"} | {"reader_dots", "agreement_dots"}
+
+
+def test_a_figure_shows_all_arms_or_the_central_ones():
+    few = ["grey", "dann", "oracle"]
+    assert figures.in_figures(few) == few
+    many = figures.in_figures([*few, "cut", *(f"arm{i}" for i in range(20))])
+    assert many == ["grey", "oracle", "cut"]
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
