@@ -85,14 +85,25 @@ class ReferenceCut:
 
 
 def _maps(generator: Generator, images: Tensor, layers: list[int]) -> list[Tensor]:
+    """The images, and maps of ``layers``: of a downsampling before it leaves places out."""
     maps = [images]
     for number, layer in enumerate(generator.body):
+        if number in layers[:2]:
+            images = _whole(layer, images)
+            maps.append(images)
+            images = images[:, :, ::2, ::2]
+            continue
         images = layer(images)
         if number in layers:
             maps.append(images)
         if number == layers[-1]:
             break
     return maps
+
+
+def _whole(layer: nn.Conv2d, images: Tensor) -> Tensor:
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    return F.conv2d(F.pad(images, [1, 1, 1, 1], mode), layer.weight, layer.bias)
 
 
 def _vectors(maps: Tensor, places: Tensor, head: nn.Module) -> Tensor:

@@ -30,12 +30,7 @@ from lib.models.cyclegan import (
 )
 from lib.models.parameters import TranslatorParameters
 from lib.models.structure import info_nce
-from lib.models.translation import (
-    Batches,
-    Losses,
-    add_gradients,
-    linear_decay,
-)
+from lib.models.translation import Batches, Losses, add_gradients, linear_decay
 
 PLACES = 256  # of each map, at most, that are told apart
 WIDTH = 256  # of the projection heads and of the vectors that they give out
@@ -43,15 +38,44 @@ TEMPERATURE = 0.07
 
 
 def encoder_layers(generator: Generator) -> list[int]:
-    """Places in the generator's body after which its maps are compared, in their order.
+    """Places in the generator's body whose maps are compared, in their order.
 
     Both downsamplings, the first residual block and the middle one (appendix C.1, which numbers
     the layers of nine blocks); the image itself comes before them.
     """
     layers = list(enumerate(generator.body))
-    halving = [n for n, layer in layers if getattr(layer, "stride", None) == (2, 2)]
+    halving = [n for n, layer in layers if _halves(layer)]
     blocks = [n for n, layer in layers if isinstance(layer, ResidualBlock)]
     return sorted({*halving[:2], blocks[0], blocks[len(blocks) // 2]})
+
+
+def _halves(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Conv2d) and layer.stride == (2, 2)
+
+
+def vectors_at(maps: Tensor, places: Tensor) -> Tensor:
+    """Vectors (N, P, C) at flat places (P,) of maps (N, C, H, W)."""
+    return _gather(maps, places).transpose(1, 2)
+
+
+def convolved_at(maps: Tensor, places: Tensor, layer: nn.Conv2d) -> Tensor:
+    """What a 3x3 convolution of maps (N, C, H, W) would be at stride 1, at flat places (P,).
+
+    Vectors (N, P, outputs). The layer's own stride leaves a part of these places.
+    """
+    width = maps.shape[3]
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = F.pad(maps, [1] * 4, mode=mode)
+    around = torch.arange(3)[:, None] * (width + 2) + torch.arange(3)
+    corners = places // width * (width + 2) + places % width
+    windows = _gather(padded, (corners[:, None] + around.flatten()).flatten())
+    windows = windows.unflatten(2, (-1, 9)).transpose(1, 2).flatten(2)
+    return F.linear(windows, layer.weight.flatten(1), layer.bias)
+
+
+def _gather(maps: Tensor, places: Tensor) -> Tensor:
+    # Its gradient takes half as long as that of an index.
+    return maps.flatten(2).gather(2, places.to(maps.device).expand(*maps.shape[:2], -1))
 
 
 class CUT(nn.Module):
@@ -76,56 +100,79 @@ class CUT(nn.Module):
         )
         draw_weights(self)
 
-    def encode(self, images: Tensor) -> list[Tensor]:
-        """What is compared of images (N, C, H, W): they themselves, and maps of ``layers``."""
-        maps, x = [images], images
-        for place, layer in enumerate(self.to_source.body[: self.layers[-1] + 1]):
-            x = layer(x)
-            if place in self.layers:
-                maps.append(x)
-        return maps
+    def sizes(self, images: Tensor) -> list[tuple[int, int]]:
+        """Height and width of the maps that ``encode`` takes vectors of.
 
-    def translate(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Translated images, of the same shape, and ``encode(images)`` of the same pass."""
-        maps = self.encode(images)
+        A downsampling is compared before it leaves places out, as in the published code, whose
+        generator does so some layers later. Each place has its mirror image then; those that a
+        stride of 2 leaves have none.
+        """
+        height, width = images.shape[2:]
+        shrunk = [1, 1, 2] + [4] * (len(self.layers) - 2)
+        return [(height // part, width // part) for part in shrunk]
+
+    def encode(self, images: Tensor, places: Sequence[Tensor]) -> list[Tensor]:
+        """Vectors (N, P, C) of images (N, C, H, W), and of their maps of ``layers``.
+
+        ``places`` are flat ones (P,) of each, see ``sizes``.
+        """
+        return self._encode(images, places)[1]
+
+    def translate(self, images: Tensor, places: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Translated images, of the same shape, and ``encode(images, places)`` of the same pass."""
+        maps, vectors = self._encode(images, places)
         decoder = self.to_source.body[self.layers[-1] + 1 :]
-        return torch.tanh(self.to_source.last(decoder(maps[-1]))), maps
+        return torch.tanh(self.to_source.last(decoder(maps))), vectors
+
+    def _encode(self, images: Tensor, places: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        first, *others = places
+        maps, vectors = images, [vectors_at(images, first)]
+        chosen = dict(zip(self.layers, others, strict=True))
+        for number, layer in enumerate(self.to_source.body[: self.layers[-1] + 1]):
+            before, maps = maps, layer(maps)
+            if number not in chosen:
+                continue
+            if _halves(layer):
+                vectors.append(convolved_at(before, chosen[number], layer))
+            else:
+                vectors.append(vectors_at(maps, chosen[number]))
+        return maps, vectors
 
 
-def draw_places(maps: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """Flat places (P,) of each map (N, C, H, W), P at most ``PLACES``, none of them twice."""
-    sizes = [part.shape[2] * part.shape[3] for part in maps]
-    return [torch.randperm(size, generator=generator)[:PLACES] for size in sizes]
+def draw_places(sizes: Sequence[tuple[int, int]], generator: torch.Generator) -> list[Tensor]:
+    """Flat places (P,) of maps of such sizes, P at most ``PLACES``, none of them twice."""
+    return [torch.randperm(height * width, generator=generator)[:PLACES] for height, width in sizes]
 
 
-def describe(maps: Tensor, places: Tensor, head: nn.Module) -> Tensor:
-    """Unit vectors (N, P, ``WIDTH``) that a head makes of flat places (P,) of maps (N, C, H, W)."""
-    vectors = maps.flatten(2)[:, :, places.to(maps.device)]
-    return F.normalize(head(vectors.transpose(1, 2)), dim=2)
+def mirror_places(places: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """Where flat places of maps of such sizes lie once these are mirrored left to right."""
+    return [
+        place + width - 1 - 2 * (place % width)
+        for place, (_, width) in zip(places, sizes, strict=True)
+    ]
 
 
 def patch_nce(
-    queries: Sequence[Tensor], keys: Sequence[Tensor], places: Sequence[Tensor],
-    heads: Sequence[nn.Module],
-) -> Tensor:  # fmt: skip
+    queries: Sequence[Tensor], keys: Sequence[Tensor], heads: Sequence[nn.Module]
+) -> Tensor:
     """PatchNCE loss (eq. 3 and 4, the mean over layers): which place of the original is this?
 
     Parameters
     ----------
     queries, keys
-        Maps (N, C, H, W) of translated images and of their originals, one of each layer.
-    places
-        Of each layer (P,); each is told from the P - 1 others of the same image. The same in all.
+        Vectors (N, P, C) at places of translated images and at the same ones of their originals,
+        for each layer. Each is told from the P - 1 others of the same image.
 
     Returns
     -------
     (N,), of each image; about log P by chance. Keys have no gradient.
     """
     losses = []
-    for query, key, place, head in zip(queries, keys, places, heads, strict=True):
+    for query, key, head in zip(queries, keys, heads, strict=True):
         with torch.no_grad():
-            original = describe(key, place, head)
-        losses.append(info_nce(describe(query, place, head), original, TEMPERATURE).mean(1))
+            original = F.normalize(head(key), dim=2)
+        made = F.normalize(head(query), dim=2)
+        losses.append(info_nce(made, original, TEMPERATURE).mean(1))
     return torch.stack(losses).mean(0)
 
 
@@ -146,13 +193,14 @@ def generator_losses(
         translation: places are compared where they lie in the original.
     """
     images = real if native is None else torch.cat([real, native])
-    made, keys = networks.translate(images.flip(-1) if mirrored else images)
-    queries = networks.encode(made)
+    sizes = networks.sizes(images)
+    places = draw_places(sizes, order)
+    made, keys = networks.translate(images.flip(-1) if mirrored else images, places)
     if mirrored:
-        queries = [maps.flip(-1) for maps in queries]
         with torch.no_grad():
-            keys = networks.encode(images)
-    nce = patch_nce(queries, keys, draw_places(keys, order), networks.heads)
+            keys = networks.encode(images, places)
+        places = mirror_places(places, sizes)
+    nce = patch_nce(networks.encode(made, places), keys, networks.heads)
     fake = made[: len(real)]
     losses = dict(
         adversarial=adversarial_loss(networks.judge_source(fake), True),

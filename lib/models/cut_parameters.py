@@ -17,7 +17,7 @@ class CutParameters(TranslatorParameters):
     cut_steps: int = Field(900, ge=1)
     cut_rate: float = Field(5e-4, gt=0.0, lt=1.0)
     # Of the contrastive loss beside the adversarial one: of CUT, where that of the identity weighs
-    # the same, and of FastCUT, which has none. The published code has 0.5 each, and 10; on phantoms
-    # of other seeds that keeps the old look, and less is better.
+    # the same, and of FastCUT, which has none. The published code has 0.5 each, and 10, which keep
+    # the old look; on phantoms of other seeds neither more nor less than these was better.
     cut_weight: float = Field(0.1, ge=0.0)
     cut_fast_weight: float = Field(0.2, ge=0.0)

@@ -13,14 +13,13 @@ from engine.checkpoints import Checkpoints
 from engine.fabric import DivergedError
 from lib.models import cut
 from lib.models.bundle import Bundle, load_bundle, save_bundle
-from lib.models.cut import CUT, draw_places, generator_losses, patch_nce, train_cut
+from lib.models.cut import CUT, draw_places, generator_losses, patch_nce, train_cut, vectors_at
 from lib.models.cut_parameters import CutParameters
 from lib.models.cyclegan import CycleGAN
 from lib.models.fitting import CutRecipe, fit_translators
 from lib.models.networks import build_network
 from lib.models.simulation import Simulated
 from lib.models.translation import translate
-from lib.studies import embryo
 from lib.studies.embryo import EmbryoParameters
 
 TINY = dict(base_filters=4, blocks=1, translator_batch=2, threads=1, device="cpu")
@@ -44,92 +43,107 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-def two_layers() -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor], list]:
-    """Queries, keys, places and heads of two layers of three images, float64."""
+def two_layers() -> tuple[list[torch.Tensor], list[torch.Tensor], list]:
+    """Queries and keys, at places of two layers of three images, and heads; float64."""
     torch.manual_seed(0)
-    shapes = [(3, 2, 6, 5), (3, 4, 3, 3)]
+    shapes = [(3, 4, 2), (3, 2, 4)]
     queries, keys = ([torch.randn(shape).double() for shape in shapes] for _ in range(2))
     heads = [
-        nn.Sequential(nn.Linear(shape[1], 7), nn.ReLU(), nn.Linear(7, 5)).double()
+        nn.Sequential(nn.Linear(shape[2], 7), nn.ReLU(), nn.Linear(7, 5)).double()
         for shape in shapes
     ]
-    return queries, keys, [torch.tensor([3, 29, 10, 7]), torch.tensor([8, 0])], heads
+    return queries, keys, heads
 
 
 def test_contrast_of_patches_is_that_of_plain_loops():
-    queries, keys, places, heads = two_layers()
+    queries, keys, heads = two_layers()
     expected = []
     for image in range(3):
         layers = []
-        for query, key, chosen, head in zip(queries, keys, places, heads, strict=True):
+        for query, key, head in zip(queries, keys, heads, strict=True):
 
-            def vector(maps, place, head=head, image=image):
-                row, column = divmod(place, maps.shape[3])
+            def unit(vector, head=head):
                 weights = [part.detach().numpy() for part in head.parameters()]
-                hidden = np.maximum(
-                    weights[0] @ maps[image, :, row, column].numpy() + weights[1], 0
-                )
+                hidden = np.maximum(weights[0] @ vector.numpy() + weights[1], 0)
                 out = weights[2] @ hidden + weights[3]
                 return out / np.sqrt((out**2).sum())
 
             losses = []
-            for place in chosen.tolist():
-                own = vector(query, place)
-                like = [np.exp(own @ vector(key, other) / 0.07) for other in chosen.tolist()]
-                losses.append(-np.log(np.exp(own @ vector(key, place) / 0.07) / sum(like)))
+            for place, vector in enumerate(query[image]):
+                like = [np.exp(unit(vector) @ unit(other) / 0.07) for other in key[image]]
+                losses.append(-np.log(like[place] / sum(like)))
             layers.append(np.mean(losses))
         expected.append(np.mean(layers))
-    found = patch_nce(queries, keys, places, heads).detach().numpy()
+    found = patch_nce(queries, keys, heads).detach().numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
 def test_gradients_go_to_queries_and_heads_and_not_to_keys():
-    queries, keys, places, heads = two_layers()
-    for maps in (*queries, *keys):
-        maps.requires_grad_()
-    patch_nce(queries, keys, places, heads).sum().backward()
-    for maps, chosen in zip(queries, places, strict=True):
-        reached = maps.grad.abs().sum(1).flatten(1) > 0
-        assert reached[:, chosen].all()
-        assert reached.sum() == reached[:, chosen].sum()  # and no place that was not drawn
-    assert all(maps.grad is None for maps in keys)
+    queries, keys, heads = two_layers()
+    for vectors in (*queries, *keys):
+        vectors.requires_grad_()
+    patch_nce(queries, keys, heads).sum().backward()
+    assert all((vectors.grad.abs().sum(2) > 0).all() for vectors in queries)
+    assert all(vectors.grad is None for vectors in keys)
     assert all(weight.grad.abs().sum() > 0 for head in heads for weight in head.parameters())
 
 
 def test_negatives_are_places_of_the_same_image_only():
-    queries, keys, places, heads = two_layers()
-    first = patch_nce(queries, keys, places, heads)
-    for maps in (*queries, *keys):
-        maps[1] = torch.randn_like(maps[1])
-    other = patch_nce(queries, keys, places, heads)
+    queries, keys, heads = two_layers()
+    first = patch_nce(queries, keys, heads)
+    for vectors in (*queries, *keys):
+        vectors[1] = torch.randn_like(vectors[1])
+    other = patch_nce(queries, keys, heads)
     assert torch.equal(first[[0, 2]], other[[0, 2]])
     assert first[1] != other[1]
-    keys[0][0, :, 0, 3] += 1.0  # the first of the places drawn: a negative of the three others
-    keys[0][2, :, 5, 4] += 1.0  # flat place 29
-    keys[1][2, :, 0, 1] += 1.0  # not drawn
-    assert (patch_nce(queries, keys, places, heads) != other).tolist() == [True, False, True]
+    keys[0][0, 3] += 1.0  # a negative of the three others
+    assert (patch_nce(queries, keys, heads) != other).tolist() == [True, False, False]
+
+
+def everywhere(networks: CUT, images: torch.Tensor) -> list[torch.Tensor]:
+    return [torch.arange(height * width) for height, width in networks.sizes(images)]
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 9])
 def test_features_are_those_of_the_paper(blocks):
     """The image, both downsamplings, the first and the middle residual block."""
-    networks = CUT(CutParameters(base_filters=4, blocks=blocks), channels=3)
+    params = CutParameters(base_filters=4, blocks=blocks)
+    networks = CUT(params, channels=3)
     images = torch.rand(2, 3, 24, 32)
-    shapes = [tuple(maps.shape[1:]) for maps in networks.encode(images)]
-    inner = [(16, 6, 8)] * (1 if blocks == 1 else 2)
-    assert shapes == [(3, 24, 32), (8, 12, 16), (16, 6, 8), *inner]
-    assert networks.layers == [3, 6, 9, 9 + blocks // 2][: len(shapes) - 1]
-    made, maps = networks.translate(images)
+    places = everywhere(networks, images)
+    vectors = networks.encode(images, places)
+    inner = [(48, 16)] * (1 if blocks == 1 else 2)
+    assert [tuple(part.shape[1:]) for part in vectors] == [(768, 3), (768, 8), (192, 16), *inner]
+    assert networks.layers == [3, 6, 9, 9 + blocks // 2][: len(vectors) - 1]
+    made, maps = networks.translate(images, places)
     torch.testing.assert_close(made, networks.to_source(images))
-    for one, other in zip(maps, networks.encode(images), strict=True):
+    for one, other in zip(maps, vectors, strict=True):
         assert torch.equal(one, other)
-    out = networks.heads[-1](maps[-1].flatten(2).transpose(1, 2))
-    assert out.shape == (2, 48, 256)
+    torch.testing.assert_close(vectors[0], images.flatten(2).transpose(1, 2))
+    block = networks.to_source.body[:10](images).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(vectors[3], block)
+    assert networks.heads[-1](vectors[-1]).shape == (2, 48, 256)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+def test_a_downsampling_is_compared_before_it_leaves_places_out(padding):
+    params = CutParameters(base_filters=4, blocks=1, padding=padding)
+    networks, images = CUT(params).double(), torch.rand(2, 1, 24, 32).double()
+    vectors = networks.encode(images, everywhere(networks, images))
+    for number, found, (height, width) in ((3, vectors[1], (24, 32)), (6, vectors[2], (12, 16))):
+        layer, before = networks.to_source.body[number], networks.to_source.body[:number](images)
+        whole = found.transpose(1, 2).unflatten(2, (height, width))
+        torch.testing.assert_close(whole[..., ::2, ::2], layer(before))
+        layer.stride = (1, 1)
+        torch.testing.assert_close(whole, layer(before))
+        layer.stride = (2, 2)
+    some = [places[torch.randperm(len(places))[:7]] for places in everywhere(networks, images)]
+    for place, found, part in zip(some, vectors, networks.encode(images, some), strict=True):
+        torch.testing.assert_close(part, found[:, place])
 
 
 def test_places_are_256_at_most_and_none_is_drawn_twice():
-    maps = [torch.empty(2, 1, 20, 20), torch.empty(2, 4, 10, 10)]
-    places = draw_places(maps, torch.Generator().manual_seed(0))
+    places = draw_places([(20, 20), (10, 10)], torch.Generator().manual_seed(0))
     assert [len(chosen.unique()) for chosen in places] == [256, 100]
     assert int(places[0].max()) > 256
 
@@ -170,16 +184,19 @@ class Halved(CUT):
         super().__init__(CutParameters(**TINY), channels=3)
         self.heads = nn.ModuleList([nn.Identity()])
 
-    def encode(self, images):
-        return [images]
+    def sizes(self, images):
+        return [tuple(images.shape[2:])]
 
-    def translate(self, images):
-        return 0.5 * images, [images]
+    def encode(self, images, places):
+        return [vectors_at(images, places[0])]
+
+    def translate(self, images, places):
+        return 0.5 * images, self.encode(images, places)
 
 
 def test_a_mirrored_translation_is_compared_where_the_original_lies():
     torch.manual_seed(0)
-    networks, real = Halved(), torch.randn(2, 3, 32, 32)
+    networks, real = Halved(), torch.randn(2, 3, 24, 32)
 
     def losses(mirrored):
         order = torch.Generator().manual_seed(0)
@@ -190,8 +207,9 @@ def test_a_mirrored_translation_is_compared_where_the_original_lies():
     torch.testing.assert_close(turned, 0.5 * real.flip(-1))
     torch.testing.assert_close(mirrored["nce"], straight["nce"])
     # Places that do not lie where the original has them are told apart badly.
-    places = draw_places([real], torch.Generator().manual_seed(0))
-    assert patch_nce([real.flip(-1)], [real], places, networks.heads).mean() > 2 * straight["nce"]
+    places = draw_places(networks.sizes(real), torch.Generator().manual_seed(0))
+    there, here = networks.encode(real.flip(-1), places), networks.encode(real, places)
+    assert patch_nce(there, here, networks.heads).mean() > 2 * straight["nce"]
 
 
 @BOTH
@@ -280,14 +298,9 @@ def test_who_has_a_way_back_says_so():
 
 
 @pytest.fixture
-def with_cut(dataset, monkeypatch):
-    """The images of a study whose parameters have those of CUT."""
-
-    class WithCut(EmbryoParameters, CutParameters):
-        pass
-
-    monkeypatch.setattr(embryo, "STUDY", replace(embryo.STUDY, parameters=WithCut))
-    return replace(dataset, params=WithCut(**dataset.params.model_dump(), cut_steps=2))
+def with_cut(dataset):
+    """The images, with a short training of CUT."""
+    return replace(dataset, params=dataset.params.model_copy(update=dict(cut_steps=2)))
 
 
 def test_recipes_are_trained_kept_and_told_apart(with_cut, monkeypatch):
