@@ -26,14 +26,22 @@ ARMS = {
     "adabn": "grey, with batch-norm statistics of unlabelled target images (adaptive batch "
     "normalization)",
     "augmented": "grey, to a classifier trained under changes of exposure, contrast, focus, noise",
+    "randomised": "grey, to a classifier trained under the changes of light, tone, lens, noise and "
+    "dirt that the embryo finder is trained under",
     "histogram": "grey levels matched to those of the source domain",
     "fda": "low spatial frequencies taken from the source domain (Fourier domain adaptation)",
+    "dann": "grey, to a classifier that learnt to hide which domain an image is from (DANN)",
+    "cdan": "as that, for each class by itself (CDAN)",
+    "cdan_e": "as that, led by images whose class is sure (CDAN+E)",
+    "mdnet": "as that, from the source classifier on (MD-nets)",
+    "mdnet_nos": "as that, without images of the source domain",
     "cyclegan": "translated by a CycleGAN trained without a texture loss",
     "cyclegan_texture": "translated by a CycleGAN trained with it: the method of the study",
     "cyclegan_joint": "as that, by one translator for both target domains",
     "cut": "translated by CUT: a contrastive loss of places instead of a way back",
     "fastcut": "as that, by FastCUT, which asks less of each step",
     "simulated": "translated by a network that learnt from random microscopes and saw no target",
+    "both_devices": "grey, to a classifier trained on labelled images of both domains: a bound",
     "oracle": "the same object photographed by the source device: the truth, and the limit",
 }
 
@@ -145,6 +153,8 @@ def _glossary(run: SiteRun) -> Iterator[str]:
     yield "An arm is a way to show target images to the classifier trained on the source domain:\n"
     there = {arm for _, arm, _, _ in compared_arms(run.metrics())}
     yield from (f"- {arm_name(arm)}: {words}" for arm, words in ARMS.items() if arm in there)
+    for arm in sorted(arm for arm in there if arm.startswith("labels_")):
+        yield f"- {arm_name(arm)}: grey, to a classifier that knows so many of the target: a bound"
 
 
 def _findings(run: SiteRun, titles: Mapping[str, str]) -> Iterator[str]:

@@ -73,10 +73,12 @@ def _blind_to_contrast(training: Finished) -> str:
     return min(seen, key=seen.__getitem__)
 
 
-def _flattered_arm(evaluation: Finished) -> str:
+def _flattered_arm(evaluation: Finished) -> tuple[str, ...]:
+    """The arm that gains most, or several that gain alike."""
     table = evaluation.table("table_2").query("metric == 'balanced_accuracy'")
     value = table.set_index(["protocol", "arm"])["value"]
-    return str((value["optimistic"] - value["frozen"]).idxmax())
+    gain = value["optimistic"] - value["frozen"]
+    return tuple(gain.index[np.isclose(gain, gain.max())])
 
 
 def _disagreements(evaluation: Finished) -> int:
@@ -139,10 +141,11 @@ def _verdict(answer: Any, key: Any, n: int) -> str:
         if isinstance(answer, str) or not np.iterable(answer):
             return f"a list is wanted, this is {type(answer).__name__}."
         right = {str(each) for each in answer} == key
-    elif isinstance(key, str):
+    elif isinstance(key, str | tuple):  # of a tuple every name is right
         if not isinstance(answer, str):
             return f"a name is wanted, this is {type(answer).__name__}."
-        right = answer.strip().lower() == key.lower()
+        names = (key,) if isinstance(key, str) else key
+        right = answer.strip().lower() in {name.lower() for name in names}
     else:
         if not isinstance(answer, Real):
             return f"a number is wanted, this is {type(answer).__name__}."
