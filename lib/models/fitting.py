@@ -215,7 +215,7 @@ def fit_translators(
     fits = {}
     trained = run_jobs(dataset.store, trainings, params)
     for (name, recipe), (weights, history) in zip(recipes.items(), trained, strict=True):
-        networks = recipe.networks(dataset.with_params(**recipe.changes).params)
+        networks = recipe.network_class(dataset.with_params(**recipe.changes).params)
         networks.load_state_dict(weights)
         fits[name] = networks.to(device).eval(), history
     return fits

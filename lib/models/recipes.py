@@ -33,12 +33,12 @@ CONTRASTIVE = ("cut", "fastcut")  # the arms of CUT and FastCUT
 class Recipe(Protocol):
     """A translator before it is trained; all are kept and found again alike.
 
-    ``changes`` are parameters that differ from those of the run, by name; ``networks`` builds what
-    its training gives, of parameters, with the generator ``to_source``.
+    ``changes`` are parameters that differ from those of the run, by name; ``network_class`` builds
+    what its training gives, of parameters, with the generator ``to_source``.
     """
 
     changes: Mapping[str, Any]
-    networks: ClassVar[type[nn.Module]]
+    network_class: ClassVar[type[nn.Module]]
 
     def training(self, dataset: Dataset, classifier: nn.Module) -> Job:
         """The training as a job; ``classifier`` is the grey source classifier."""
@@ -67,7 +67,7 @@ class TranslatorRecipe:
     changes: Mapping[str, Any] = field(default_factory=dict)
     framed: bool = True
     positive_share: float | None = None
-    networks: ClassVar[type[nn.Module]] = CycleGAN
+    network_class: ClassVar[type[nn.Module]] = CycleGAN
 
     def training(self, dataset: Dataset, classifier: nn.Module) -> Job:
         """As ``Recipe``; the classifier is for texture losses made of its features."""
@@ -98,7 +98,7 @@ class SimulatedRecipe:
     """A translator that learns in simulation: it sees no target image and serves every device."""
 
     changes: Mapping[str, Any] = field(default_factory=dict)
-    networks: ClassVar[type[nn.Module]] = Simulated
+    network_class: ClassVar[type[nn.Module]] = Simulated
 
     def training(self, dataset: Dataset, classifier: nn.Module) -> Job:
         """As ``Recipe``; the classifier is for texture losses made of its features."""
@@ -122,7 +122,7 @@ class CutRecipe:
     targets: Sequence[str]
     fast: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
-    networks: ClassVar[type[nn.Module]] = CUT
+    network_class: ClassVar[type[nn.Module]] = CUT
 
     def training(self, dataset: Dataset, classifier: nn.Module) -> Job:
         """As ``Recipe``; it asks no classifier."""
