@@ -34,6 +34,12 @@ def in_figures(arms: Iterable[str]) -> list[str]:
     return arms if len(arms) <= MOST else [arm for arm in arms if arm in CENTRAL]
 
 
+def _drawn(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table as ``group_dots`` takes it that these figures draw."""
+    table = table[table["protocol"] == "frozen"] if "protocol" in table else table
+    return table[table["metric"].isin(_MEASURES)]
+
+
 @styled
 def group_dots(table: pd.DataFrame, note: str, title: str) -> Drawn:
     """AUC and balanced accuracy of every arm with its 95 % interval, arms by their groups.
@@ -48,8 +54,7 @@ def group_dots(table: pd.DataFrame, note: str, title: str) -> Drawn:
     -------
     The figure, and arm, group, metric, value, low, high, n.
     """
-    table = table[table["protocol"] == "frozen"] if "protocol" in table else table
-    table = table[table["metric"].isin(_MEASURES)]
+    table = _drawn(table)
     table = table.assign(group=table["arm"].map(group_of))
     groups = {
         group: list(dict.fromkeys(table.loc[table["group"] == group, "arm"])) for group in GROUPS
@@ -97,8 +102,7 @@ def cost_dots(table: pd.DataFrame, costs: pd.DataFrame, note: str, title: str) -
     -------
     The figure, and arm, group, metric, value, low, high, n, minutes, images_per_second.
     """
-    table = table[table["protocol"] == "frozen"] if "protocol" in table else table
-    table = table[table["metric"].isin(_MEASURES)].drop(columns="group", errors="ignore")
+    table = _drawn(table)
     drawn = table.merge(costs, on="arm").dropna(subset="minutes")
     drawn = drawn[drawn["minutes"] > 0]
     detail = f"n = {table['n'].max()} images; 95 % intervals; processor time of one training"
@@ -140,11 +144,10 @@ def label_curve(table: pd.DataFrame, labels: int, note: str, title: str) -> Draw
     -------
     The figure, and arm, labels, metric, value, low, high, n.
     """
-    table = table[table["protocol"] == "frozen"] if "protocol" in table else table
+    table = _drawn(table)
     few = [arm for arm in table["arm"].unique() if arm.startswith("labels_")]
     known = {"grey": 0, **{arm: int(arm.removeprefix("labels_")) for arm in few}, BOTH: labels}
-    drawn = table[table["metric"].isin(_MEASURES)]
-    drawn = drawn.assign(labels=drawn["arm"].map(known))
+    drawn = table.assign(labels=table["arm"].map(known))
     across = [
         arm for arm in ("cyclegan_texture", "simulated", "oracle") if arm in set(drawn["arm"])
     ]
