@@ -26,7 +26,7 @@ from .evaluation.framing import framing_accuracy
 from .figures import verdicts
 
 # Networks: what they are, how they are trained and kept
-from .models import cut, cyclegan, fitting, judges, simulation, texture, translation
+from .models import cyclegan, fitting, judges, simulation, texture, translation
 from .models.classifier import train_classifier
 
 # The run of a notebook

@@ -1,1 +1,1 @@
-from . import cut, cyclegan, fitting, judges, simulation, texture, translation
+from . import cyclegan, fitting, judges, simulation, texture, translation
