@@ -5,6 +5,7 @@
 from . import figures
 from .data import appearance, audit, splits
 from .data.dataset import Dataset
+from .data.field_set import FieldSet
 from .data.framing import find_embryos, frame_table
 from .data.images import decode, load_stack
 from .data.sources import open_source
@@ -13,6 +14,7 @@ from .data.sources import open_source
 from .evaluation import (
     ablations,
     arms,
+    cell_arms,
     decision,
     fidelity,
     loss_comparison,
@@ -28,6 +30,7 @@ from .figures import verdicts
 # Networks: what they are, how they are trained and kept
 from .models import cyclegan, fitting, judges, simulation, texture, translation
 from .models.classifier import train_classifier
+from .models.unet_training import train_unet
 
 # The run of a notebook
 from .notebook import start

@@ -201,7 +201,7 @@ def test_every_refusal_says_what_to_do():
 def test_a_wrong_profile_is_answered_with_the_right_ones():
     with pytest.raises(InputError, match=r"as params/quick\.yaml"):
         load_params("quick")
-    with pytest.raises(InputError, match=r"beside it: paper, .*quick") as refused:
+    with pytest.raises(InputError, match=r"beside it: cells, .*paper, .*quick") as refused:
         load_params(ROOT / "params" / "quck.yaml")
     assert "claims" not in str(refused.value)
 

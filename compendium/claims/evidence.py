@@ -13,7 +13,7 @@ from engine.errors import InputError
 from engine.keys import safe_key
 from engine.results import PACKED, RECORD, Finished, read_table, table_digest, tables_in
 from lib.evaluation.metrics import combine_folds
-from lib.evaluation.seeds import combine_seeds, seed_difference
+from lib.evaluation.seeds import combine_seeds, mean_over_seeds, seed_difference
 from lib.evaluation.statistics import metric_intervals, paired_difference
 
 THRESHOLDS = "frozen_thresholds"
@@ -51,6 +51,9 @@ class Evidence:
         Domains (in lower case) whose images are phantoms, all or in part.
     counts
         Numbers of images, by ``notebook.domain.what``.
+    measured
+        (notebook, domain in lower case) to the table of what each image measures by itself, as its
+        Dice: one row an image, arm and seed, a column a metric.
     """
 
     profile: str
@@ -59,6 +62,7 @@ class Evidence:
     thresholds: Mapping[tuple[str, str, str, int], float]
     synthetic: frozenset[str] = field(default_factory=frozenset)
     counts: Mapping[str, int] = field(default_factory=dict)
+    measured: Mapping[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
 
     def number(self, key: str) -> Ours | None:
         """Our metric ``notebook.domain.arm.metric`` with its interval, or a count without one.
@@ -67,6 +71,9 @@ class Evidence:
         """
         if key in self.counts:
             return Ours(*[float(self.counts[key])] * 3, n=self.counts[key])
+        values = self._values(key)
+        if values is not None:
+            return _over_seeds(mean_over_seeds(values.rename("value").reset_index()))
         found = self._find(key)
         if found is None:
             return None
@@ -79,6 +86,13 @@ class Evidence:
 
     def difference(self, first: str, second: str) -> Ours | None:
         """Metric ``first`` minus ``second``, paired by image and seed; None if they cannot be."""
+        values = self._values(first), self._values(second)
+        if all(part is not None for part in values):
+            both = pd.concat(values, axis=1, join="inner")
+            if not len(both) == len(values[0]) == len(values[1]):
+                return None
+            apart = both.iloc[:, 0] - both.iloc[:, 1]
+            return _over_seeds(mean_over_seeds(apart.rename("value").reset_index()))
         a, b = self._find(first), self._find(second)
         if a is None or b is None or set(a[1]) != set(b[1]):
             return None
@@ -93,11 +107,24 @@ class Evidence:
 
         A metric may be equal without: two arms may both be perfect.
         """
+        values = [self._values(key) for key in (first, second)]
+        if all(part is not None for part in values):
+            return values[0].sort_index().equals(values[1].sort_index())
         keyed = [
             found[0].set_index(["id", "seed", "fold"])["score"].sort_index()
             for found in (self._find(first), self._find(second))
         ]
         return keyed[0].equals(keyed[1])
+
+    def _values(self, key: str) -> pd.Series | None:
+        """A metric that each image measures by itself, by id, group and seed; None if there is no
+        such."""
+        notebook, domain, arm, *metric = key.split(".")
+        table = self.measured.get((notebook, domain))
+        if table is None or len(metric) != 1 or metric[0] not in table:
+            return None
+        own = table[table["arm"] == arm]
+        return own.set_index(["id", "group", "seed"])[metric[0]] if len(own) else None
 
     def _find(self, key: str) -> tuple[pd.DataFrame, dict[int, float], str] | None:
         notebook, domain, arm, *metric = key.split(".")
@@ -153,7 +180,7 @@ def read_evidence(folder: str | Path) -> Evidence:
             f"reproduce PROFILE={folder.name} makes it."
         )
     evidence = evidence_of(folder, "*")
-    if not evidence.predictions:
+    if not evidence.predictions and not evidence.measured:
         raise InputError(
             f"{folder}: no predictions of a finished run in it. Run: make reproduce PROFILE="
             f"{folder.name}"
@@ -169,39 +196,43 @@ def evidence_of(folder: Path, notebook: str) -> Evidence:
     InputError
         A file was changed since its run.
     """
-    tables, thresholds, counts, synthetic, profile = {}, {}, {}, set(), folder.name
+    tables, measured, thresholds, counts = {}, {}, {}, {}
+    synthetic, profile = set(), folder.name
     for place in sorted(path.parent for path in folder.glob(f"{notebook}/{RECORD}")):
         finished = Finished(place.name, place)
         record = finished.record()
         profile = record["parameters"]["profile"]
         params = record["parameters"]
         if params["data_kind"] == "phantom":
-            synthetic |= {safe_key(params[f"{which}_domain"]) for which in _DOMAINS}
-        if params["second_target_optics"]:
+            synthetic |= {safe_key(params[name]) for name in _DOMAINS if name in params}
+        if params.get("second_target_optics"):
             synthetic.add(safe_key(params["second_target_domain"]))
         counts |= {
             name: metric["n"] for name, metric in finished.metrics().items() if name.count(".") == 2
         }
         limits = tables_in(place / "tables").get(THRESHOLDS)
-        if limits is None:
-            continue
-        for row in _verified(limits, place, record).itertuples():
-            seed = getattr(row, "seed", record["seed"])  # one seed needs no column
-            thresholds[place.name, safe_key(row.domain), row.arm, seed] = row.threshold
+        if limits is not None:
+            for row in _verified(limits, place, record).itertuples():
+                seed = getattr(row, "seed", record["seed"])  # one seed needs no column
+                thresholds[place.name, safe_key(row.domain), row.arm, seed] = row.threshold
         for name, path in tables_in(place / "predictions").items():
             if name == "validation":  # of the fold's own model: not a judged set
                 continue
             table = _verified(path, place, record)
             if "division" in table:  # of other hold-outs; the run's own has its table
                 continue
+            kind = tables if "score" in table else measured
+            if kind is tables and limits is None:
+                continue
             for domain, part in table.groupby("domain"):
-                tables.setdefault((place.name, safe_key(str(domain))), []).append(part)
+                kind.setdefault((place.name, safe_key(str(domain))), []).append(part)
     rung = "stored" if folder.resolve().parent.name == "reference" else "retrained"
     predictions = {key: combine_folds(pd.concat(parts)) for key, parts in tables.items()}
-    return Evidence(profile, rung, predictions, thresholds, frozenset(synthetic), counts)
+    own = {key: pd.concat(parts, ignore_index=True) for key, parts in measured.items()}
+    return Evidence(profile, rung, predictions, thresholds, frozenset(synthetic), counts, own)
 
 
-_DOMAINS = ("source", "target", "second_target")
+_DOMAINS = ("source_domain", "target_domain", "second_target_domain")
 
 
 def _verified(path: Path, place: Path, record: dict) -> pd.DataFrame:

@@ -105,6 +105,16 @@ def _swapped_domains(evidence: Evidence) -> Evidence:
     return replace(evidence, predictions=predictions, thresholds=limits)
 
 
+def _inverted(evidence: Evidence) -> Evidence:
+    """What each image measures becomes what is missing of it to 1."""
+    shares = ["dice", "iou", "average_precision"]
+    turned = {
+        key: table.assign(**{name: 1 - table[name] for name in shares if name in table})
+        for key, table in evidence.measured.items()
+    }
+    return replace(evidence, measured=turned)
+
+
 def _fewer(evidence: Evidence) -> Evidence | None:
     """One image lost of every count."""
     if not evidence.counts:
@@ -132,7 +142,8 @@ EVIDENCE: dict[str, Callable[[Evidence], Evidence | None]] = {
     "synthetic images taken for real": lambda e: (
         replace(e, synthetic=frozenset()) if e.synthetic else None
     ),
-    "predictions missing": lambda e: replace(e, predictions={}),
+    "predictions missing": lambda e: replace(e, predictions={}, measured={}),
+    "overlap inverted": lambda e: _inverted(e) if e.measured else None,
 }
 
 

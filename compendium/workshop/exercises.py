@@ -103,6 +103,18 @@ def _greater_gain(second: Finished) -> str:
     return max(gains, key=gains.__getitem__)
 
 
+def _cells_lost_at_one_half(segmentation: Finished) -> float:
+    dice = segmentation.table("table_1").query("metric == 'dice'").set_index("arm")["value"]
+    return float(dice["unet"] - dice["half"])
+
+
+def _fields_harmed(segmentation: Finished) -> int:
+    seed = segmentation.record()["seed"]
+    own = segmentation.predictions("fields").query(f"seed == {seed}")
+    dice = own.pivot(index="id", columns="arm", values="dice")
+    return int((dice["cyclegan"] < dice["unet"]).sum())
+
+
 Key = Callable[[Finished], Any]
 # By the number of the notebook, in the order of its exercises.
 KEYS: dict[str, tuple[Key, ...]] = {
@@ -111,6 +123,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
     "03": (_fall_of_the_weight, _blind_to_contrast),
     "04": (_flattered_arm, _disagreements),
     "05": (_greater_gain,),
+    "07": (_cells_lost_at_one_half, _fields_harmed),
 }
 
 

@@ -1,6 +1,7 @@
 from . import (
     ablations,
     arms,
+    cell_arms,
     decision,
     fidelity,
     loss_comparison,

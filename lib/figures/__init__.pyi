@@ -1,4 +1,4 @@
-from . import identification, seeds, severity, study, verdicts
+from . import cell_words, cells, identification, seeds, severity, study, verdicts
 from .bars import confusion_panel, fold_dots, metric_bars
 from .curves import calibration_plot, learning_curves, loss_curves, roc_plot
 from .decision import miss_sheet, predictive_value_curves

@@ -231,7 +231,7 @@ class FoldEnsemble:
         AdaBN (Li et al. 2016, arXiv:1603.04779): weights, calibration and thresholds stay, no label
         is used. Networks without batch norm are left as they are.
         """
-        networks = [_normalise_by(network, soften(stack, self.blur)) for network in self.networks]
+        networks = [normalised_by(network, soften(stack, self.blur)) for network in self.networks]
         return replace(self, networks=networks)
 
     def with_matched_thresholds(self, stack: Tensor) -> FoldEnsemble:
@@ -245,7 +245,7 @@ class FoldEnsemble:
 
 
 @torch.inference_mode()
-def _normalise_by(network: nn.Module, stack: Tensor, batch: int = 128) -> nn.Module:
+def normalised_by(network: nn.Module, stack: Tensor, batch: int = 128) -> nn.Module:
     network = copy.deepcopy(network).eval()
     layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for layer in layers:

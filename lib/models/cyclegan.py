@@ -135,6 +135,8 @@ def _pad(x: Tensor, layer: nn.Conv2d) -> Tensor:
 def _upsample(filters: int, upsampling: str, padding: str) -> nn.Module:
     if upsampling == "transposed":
         return nn.ConvTranspose2d(filters, filters // 2, 3, 2, padding=1, output_padding=1)
+    if upsampling == "shuffle":  # Shi et al. 2016, arXiv:1609.05158
+        return nn.Sequential(_convolution(filters, 2 * filters, 1, padding), nn.PixelShuffle(2))
     return ResizeConvolution(filters, filters // 2, 3, padding=1, padding_mode=padding)
 
 

@@ -94,7 +94,7 @@ class TranslatorParameters(Parameters):
     base_filters: int = Field(64, ge=4, le=256)
     blocks: int = Field(9, ge=1, le=32)
     padding: Literal["zeros", "reflect"] = "reflect"
-    upsampling: Literal["transposed", "resize"] = "resize"
+    upsampling: Literal["transposed", "resize", "shuffle"] = "resize"
     pool_size: int = Field(50, ge=0, le=10_000)  # images
     translator_batch: int = Field(1, ge=1, le=1024)
     translator_accumulation: int = Field(1, ge=1, le=1024)  # batches before each update
@@ -157,12 +157,12 @@ class TranslationParameters(ImageParameters, ClassifierParameters, TranslatorPar
         return self
 
 
-def chosen_settings(params: TranslationParameters, prefixes: Sequence[str]) -> dict[str, Any]:
+def chosen_settings(params: Parameters, prefixes: Sequence[str]) -> dict[str, Any]:
     """Parameters whose names begin with one of ``prefixes``, as part of a key.
 
     Processes that train together end as one with the batches of all.
     """
     values = params.model_dump()
-    for batch in ("classifier_batch", "translator_batch"):
+    for batch in {"classifier_batch", "translator_batch"} & set(values):
         values[batch] *= process_count()
     return {key: value for key, value in values.items() if key.startswith(tuple(prefixes))}

@@ -45,15 +45,16 @@ def evidence(book, gain=0.6, synthetic=False, n=300, seeds=1, luck=0.0) -> Evide
     With several ``seeds`` the gain of each differs by ``luck``.
     """
     rng, lucky = np.random.default_rng(0), np.random.default_rng(1)
-    wanted, counts = {}, {}
+    wanted, overlaps, counts = {}, {}, {}
     for claim in book.claims:
         keys = getattr(claim, "here", None) or ()
         for key in [keys] if isinstance(keys, str) else keys:
             if key.count(".") == 2:
                 counts[key] = int(claim.published)
                 continue
-            notebook, domain, arm, _ = key.split(".")
-            wanted.setdefault((notebook, domain), set()).add(arm)
+            notebook, domain, arm, metric = key.split(".")
+            kind = overlaps if metric == "dice" else wanted
+            kind.setdefault((notebook, domain), set()).add(arm)
     label = np.tile([0, 1], n // 2)
     hard = rng.normal(size=n)
     tables, thresholds = {}, {}
@@ -70,8 +71,20 @@ def evidence(book, gain=0.6, synthetic=False, n=300, seeds=1, luck=0.0) -> Evide
             )))  # fmt: skip
             thresholds[notebook, domain, arm, seed] = 0.5
         tables[notebook, domain] = pd.concat(parts, ignore_index=True)
-    fake = frozenset({"ed1", "ed3", "ed4"} if synthetic else ())
-    return Evidence("paper", "stored", tables, thresholds, fake, counts)
+    fake = frozenset({"ed1", "ed3", "ed4", "gel"} if synthetic else ())
+    places = [f"{number}" for number in range(24)]
+    frames = [f"{number // 4}" for number in range(24)]
+    measured = {
+        key: pd.concat([
+            pd.DataFrame(dict(
+                id=places, group=frames, arm=arm, seed=seed,
+                dice=0.2 + 0.03 * height + rng.uniform(0, 0.1, 24),
+            ))
+            for (height, arm), seed in itertools.product(enumerate(sorted(arms)), range(seeds))
+        ])
+        for key, arms in overlaps.items()
+    }  # fmt: skip
+    return Evidence("paper", "stored", tables, thresholds, fake, counts, measured)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 from PIL import Image
+from sklearn.metrics import f1_score
 
 from compendium.reader_study import figures as readers
 from lib import figures
+from lib.evaluation.cell_arms import group_of as kind_of
 from lib.evaluation.decision import CallCounts, by_prevalence
 from lib.evaluation.groups import group_of
 from lib.evaluation.identification import identification
@@ -21,6 +23,7 @@ from lib.evaluation.metrics import METRICS
 from lib.evaluation.relevance import with_verdicts
 from lib.evaluation.statistics import metric_intervals
 from lib.figures import style
+from lib.models.unet import PLACES
 
 NOTE = "synthetic phantom"
 ARMS = ("raw", "cyclegan", "oracle")
@@ -217,6 +220,30 @@ def many_arms():
     return pd.DataFrame(rows)
 
 
+def fields(seed=0, count=3):
+    """Images and masks of fields; one mask is empty."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.ogrid[:16, :16]
+    masks = [(rows - 8) ** 2 + (columns - rng.integers(4, 12)) ** 2 < 16 for _ in range(count - 1)]
+    masks.append(np.zeros((16, 16), bool))
+    return stack(count, seed=seed), torch.from_numpy(np.stack(masks))[:, None]
+
+
+def cell_arms(seeds=1):
+    """Table 1 of cell segmentation; every kind of arm, with several trainings or one."""
+    arms = ("unet", "otsu", "randomised", "unet_particles_empty", "random_optics",
+            *(f"reversal_{place}" for place in PLACES), "cyclegan",
+            "cyclegan_particles_empty_noise", "simulated", "labels_1", "labels_10", "oracle",
+            "target")  # fmt: skip
+    rows = [
+        dict(arm=arm, kind=kind_of(arm), metric=metric, value=0.5 + place / 50,
+             low=0.4 + place / 50, high=0.6 + place / 50, n=180, groups=15, seeds=seeds)
+        for place, arm in enumerate(arms)
+        for metric in ("dice", "iou", "average_precision", "count_error")
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def costs():
     arms = [arm for arm in many_arms()["arm"].unique() if arm != "oracle"]
     table = pd.DataFrame(dict(arm=arms, minutes=np.geomspace(0.5, 40, len(arms))))
@@ -302,6 +329,16 @@ DRAWINGS = {
     "severity_curves": lambda: figures.severity_curves(
         *graded(), NOTE, "From which shift on?", published=0.95
     ),
+    "field_sheet": lambda: figures.cells.field_sheet(
+        dict(phase=fields(), gel=fields(1, 2)), NOTE, "Two microscopes", columns=3
+    ),
+    "overlay_sheet": lambda: figures.cells.overlay_sheet(
+        *fields(), dict.fromkeys(("unet", "cyclegan_particles", "target"), fields(1)[1]), NOTE,
+        "What the arms find",
+    ),
+    "arm_dots": lambda: figures.cells.arm_dots(cell_arms(3), NOTE, "Table 1"),
+    "depth_plot": lambda: figures.cells.depth_plot(cell_arms(), NOTE, "Where to look"),
+    "label_dots": lambda: figures.cells.label_dots(cell_arms(), "simulated", NOTE, "Labels"),
     "reader_dots": lambda: readers.reader_dots(
         read_images(), dict(ED4=True, cyclegan_texture=False), NOTE, ["no blastocyst", "blastocyst"]
     ),
@@ -311,7 +348,45 @@ DRAWINGS = {
 
 def test_every_figure_is_drawn_here():
     drawn = {name for name in figures.__all__ if inspect.isfunction(getattr(figures, name))}
-    assert set(DRAWINGS) == drawn - {"in_figures"} | {"reader_dots", "agreement_dots"}
+    of_cells = {
+        name for name, draw in inspect.getmembers(figures.cells, inspect.isfunction)
+        if inspect.signature(draw).return_annotation == "Drawn"
+    }  # fmt: skip
+    others = {"reader_dots", "agreement_dots"}
+    assert set(DRAWINGS) == drawn - {"in_figures"} | of_cells | others
+
+
+def test_figures_of_cells_give_what_they_show():
+    _, shown = DRAWINGS["field_sheet"]()
+    assert shown.groupby("row").size().to_dict() == dict(phase=3, gel=2)
+    assert shown["cell_share"].iloc[0] == fields()[1][0].float().mean().item()
+    _, shown = DRAWINGS["overlay_sheet"]()
+    truth, found = fields()[1], fields(1)[1]
+    assert shown.groupby("arm").size().to_dict() == dict(unet=3, cyclegan_particles=3, target=3)
+    for row in shown.itertuples():
+        a, b = truth[row.field].numpy().ravel(), found[row.field].numpy().ravel()
+        assert row.dice == pytest.approx(f1_score(a, b) if a.any() else 1.0)
+    _, shown = DRAWINGS["depth_plot"]()
+    assert shown["arm"].tolist() == [*(f"reversal_{place}" for place in PLACES), "unet", "target"]
+    _, shown = DRAWINGS["label_dots"]()
+    assert shown["arm"].tolist() == [
+        "unet",
+        "labels_1",
+        "labels_10",
+        "target",
+        "simulated",
+        "oracle",
+    ]
+    assert set(shown["metric"]) == {"dice"}
+    sheet, shown = DRAWINGS["arm_dots"]()
+    assert len(shown) == 2 * cell_arms()["arm"].nunique()
+    assert "180 fields of 15 frames or images, 3 trainings" in " ".join(
+        " ".join(text.get_text() for text in sheet.texts).split()
+    )
+    labels = {label.get_text() for axes in sheet.axes for label in axes.get_yticklabels()}
+    names = {figures.cells.cell_arm_name(arm) for arm in cell_arms()["arm"]}
+    assert names <= labels
+    assert len(names) == cell_arms()["arm"].nunique()
 
 
 def test_a_figure_shows_all_arms_or_the_central_ones():

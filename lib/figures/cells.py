@@ -1,0 +1,250 @@
+"""Figures of cell segmentation: fields with outlines, arms by their groups, depth, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from lib.evaluation.cell_arms import GROUPS, ORACLE, UNTOUCHED, UPPER
+from lib.evaluation.overlap import dice
+from lib.figures.style import NEUTRAL, Drawn, Sheet, bare, styled, titled_sheet
+from lib.models.unet import PLACES
+
+FOUND, TRUTH = "#D55E00", "#56B4E9"  # outlines
+_COLOURS = dict(
+    zip(GROUPS, ("#333333", "#888888", "#117733", "#CC3311", "#882255", "#B8A07E", "#332288"),
+        strict=True)
+)  # fmt: skip
+_NAMES = {
+    "unet": "U-Net, untouched",
+    "half": "threshold one half",
+    "gradient": "gradient threshold",
+    "otsu": "Otsu",
+    "adabn": "AdaBN",
+    "fda": "FDA",
+    "unet_pretrained": "ImageNet encoder",
+    "random_optics": "simulated alone",
+    "simulated": "simulated translator",
+    "oracle": "oracle: source's device",
+    "target": "trained on the target",
+    "cyclegan": "CycleGAN, ours",
+    "cyclegan_mind": "CycleGAN + MIND",
+    "cyclegan_structure": "CycleGAN + structure",
+}
+_PARTS = {"source": "source", "small": "small cells", "particles": "particles"}
+
+
+def cell_arm_name(arm: str) -> str:
+    """Name of an arm of cell segmentation as figures and sentences print it."""
+    if arm in _NAMES:
+        return _NAMES[arm]
+    if arm.startswith("labels_"):
+        return f"{arm.removeprefix('labels_')} labelled"
+    for start, kind in (("unet_", ""), ("reversal_", "reversal: "), ("cyclegan_", "CycleGAN: ")):
+        if arm.startswith(start):
+            rest = arm.removeprefix(start)
+            if rest in PLACES:
+                return f"{kind}{rest.replace('_', ' ')}"
+            parts = [_PARTS.get(part, part) for part in rest.split("_")]
+            return f"{kind}{' + '.join(parts)}"
+    return arm.replace("_", " ")
+
+
+def _outline(axes: Axes, mask: np.ndarray, colour: str) -> None:
+    if mask.any() and not mask.all():
+        axes.contour(mask.astype(float), [0.5], colors=[colour], linewidths=0.9)
+
+
+def _picture(axes: Axes, image: np.ndarray) -> None:
+    low, high = np.quantile(image, [0.002, 0.998])
+    axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1))
+    bare(axes)
+
+
+def _compact(sheet: Sheet, left: float) -> None:
+    engine = sheet.get_layout_engine()
+    x, y, width, height = engine.get()["rect"]
+    share = left / sheet.get_figwidth()
+    engine.set(rect=(x + share, y, width - share, height), w_pad=0.015, h_pad=0.015, wspace=0.01,
+               hspace=0.01)  # fmt: skip
+
+
+@styled
+def field_sheet(
+    fields: Mapping[str, tuple[Tensor, Tensor]], note: str, title: str, columns: int = 6
+) -> Drawn:
+    """Fields of every domain or device with the outlines that were drawn, a row each.
+
+    Parameters
+    ----------
+    fields
+        Name of a row to images, uint8 (N, 1, H, W), and masks, bool (N, 1, H, W); the first
+        ``columns`` are shown, each stretched between its darkest and its brightest grey.
+
+    Returns
+    -------
+    The figure, and row, place, cell_share.
+    """
+    cell = 6.5 / columns
+    detail = "outlines: cells as they were drawn; grey values stretched"
+    sheet = titled_sheet(6.9, (cell + 0.02) * len(fields) + 0.1, title, note, detail)
+    _compact(sheet, 0.22)
+    grid = sheet.subplots(len(fields), columns, squeeze=False)
+    drawn = []
+    for line, (name, (images, masks)) in zip(grid, fields.items(), strict=True):
+        for place, axes in enumerate(line):
+            if place >= len(images):
+                axes.set_visible(False)
+                continue
+            _picture(axes, images[place, 0].numpy())
+            _outline(axes, masks[place, 0].numpy(), TRUTH)
+            drawn.append((name, place, float(masks[place].float().mean())))
+        line[0].annotate(name, (0, 0.5), (-5, 0), xycoords="axes fraction",
+                         textcoords="offset points", rotation=90, ha="right", va="center",
+                         size=7.5, weight="bold", in_layout=False)  # fmt: skip
+    return sheet, pd.DataFrame(drawn, columns=["row", "place", "cell_share"])
+
+
+@styled
+def overlay_sheet(
+    images: Tensor, masks: Tensor, found: Mapping[str, Tensor], note: str, title: str
+) -> Drawn:
+    """What each arm found, outlined over the field: a row a field, a column an arm.
+
+    Parameters
+    ----------
+    images, masks : uint8 and bool (N, 1, H, W)
+    found : arm to bool (N, 1, H, W)
+
+    Returns
+    -------
+    The figure, and field, arm, dice.
+    """
+    arms = list(found)
+    cell = 6.8 / len(arms)
+    detail = "orange: found; blue: drawn; number: Dice of this field; fields not chosen"
+    sheet = titled_sheet(6.9, (cell + 0.03) * len(images) + 0.3, title, note, detail)
+    _compact(sheet, 0.0)
+    grid = sheet.subplots(len(images), len(arms), squeeze=False)
+    drawn = []
+    for place, line in enumerate(grid):
+        truth = masks[place, 0].numpy()
+        for axes, arm in zip(line, arms, strict=True):
+            mask = found[arm][place, 0].numpy()
+            value = dice(mask, truth)
+            _picture(axes, images[place, 0].numpy())
+            _outline(axes, truth, TRUTH)
+            _outline(axes, mask, FOUND)
+            axes.text(0.03, 0.04, f"{value:.2f}", transform=axes.transAxes, size=7, color="white",
+                      bbox=dict(facecolor="#222222", pad=1.2, lw=0))  # fmt: skip
+            drawn.append((place, arm, value))
+    for axes, arm in zip(grid[0], arms, strict=True):
+        axes.set_title(cell_arm_name(arm).replace(": ", ":\n").replace(", ", ",\n"), size=7)
+    return sheet, pd.DataFrame(drawn, columns=["field", "arm", "dice"])
+
+
+@styled
+def arm_dots(table: pd.DataFrame, note: str, title: str) -> Drawn:
+    """Table 1 as a figure: Dice and average precision of every arm with 95 % intervals.
+
+    Parameters
+    ----------
+    table
+        Output of ``lib.evaluation.cell_arms.compare_arms``.
+
+    Returns
+    -------
+    The figure, and the rows of ``table`` that it shows.
+    """
+    measures = {"dice": "Dice", "average_precision": "average precision at 0.5"}
+    kinds = [kind for kind in GROUPS if kind in set(table["kind"])]
+    arms = {kind: list(dict.fromkeys(table.loc[table["kind"] == kind, "arm"])) for kind in kinds}
+    count = sum(map(len, arms.values()))
+    trainings = f", {table['seeds'].max()} trainings" if table["seeds"].max() > 1 else ""
+    detail = (
+        f"n = {table['n'].max()} fields of {table['groups'].max()} frames or images{trainings}; "
+        "95 % intervals; dashed: untouched"
+    )
+    sheet = titled_sheet(6.9, 0.19 * count + 0.28 * len(kinds) + 0.4, title, note, detail)
+    heights = [len(arms[kind]) for kind in kinds]
+    grid = sheet.subplots(
+        len(kinds), 2, sharex="col", squeeze=False, gridspec_kw=dict(height_ratios=heights)
+    )
+    for line, kind in zip(grid, kinds, strict=True):
+        for axes, metric in zip(line, measures, strict=True):
+            rows = table[table["metric"] == metric].set_index("arm")
+            for y, arm in enumerate(arms[kind]):
+                axes.plot(rows.loc[arm, ["low", "high"]], [y, y], color=_COLOURS[kind], lw=1.6)
+                axes.plot(rows.loc[arm, "value"], y, "o", color=_COLOURS[kind], ms=4)
+            axes.axvline(rows.loc[UNTOUCHED, "value"], color=NEUTRAL, lw=0.8, ls=(0, (3, 2)))
+            axes.set_yticks(range(len(arms[kind])), [cell_arm_name(arm) for arm in arms[kind]])
+            axes.set_ylim(len(arms[kind]) - 0.4, -0.6)
+            axes.grid(axis="y", visible=False)
+            axes.tick_params(axis="y", length=0, labelleft=axes is line[0])
+        line[0].set_title(kind, loc="left", size=8)
+    for axes, name in zip(grid[-1], measures.values(), strict=True):
+        axes.set_xlabel(name)
+    return sheet, table[table["metric"].isin(measures)].reset_index(drop=True)
+
+
+@styled
+def depth_plot(table: pd.DataFrame, note: str, title: str) -> Drawn:
+    """Dice on the target against where in the U-Net the discriminator looked.
+
+    ``table`` is output of ``lib.evaluation.cell_arms.compare_arms``; returned are the rows shown.
+    """
+    rows = table[table["metric"] == "dice"].set_index("arm")
+    arms = [f"reversal_{place}" for place in PLACES]
+    shown = rows.loc[arms]
+    detail = f"n = {shown['n'].max()} fields; 95 % intervals; from the bottom to the output"
+    sheet = titled_sheet(6.9, 2.3, title, note, detail)
+    axes = sheet.subplots()
+    places = np.arange(len(arms))
+    axes.errorbar(
+        places, shown["value"], [shown["value"] - shown["low"], shown["high"] - shown["value"]],
+        fmt="o-", color=_COLOURS["gradient reversal"], ms=4.5, lw=1.2, capsize=2,
+    )  # fmt: skip
+    across = [arm for arm in (UNTOUCHED, UPPER) if arm in rows.index]
+    for arm, kind in zip(across, ("untouched", "bounds"), strict=False):
+        row = rows.loc[arm]
+        axes.axhline(row["value"], color=_COLOURS[kind], lw=1.3, label=cell_arm_name(arm))
+        axes.axhspan(row["low"], row["high"], color=_COLOURS[kind], alpha=0.12, lw=0)
+    axes.set_xticks(places, [place.replace("_", " ") for place in PLACES])
+    axes.set(xlabel="features that the discriminator was shown", ylabel="Dice on the target")
+    sheet.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return sheet, rows.loc[[*arms, *across]].reset_index()
+
+
+@styled
+def label_dots(table: pd.DataFrame, best: str, note: str, title: str) -> Drawn:
+    """Dice on the target against labelled target groups; a line for the best arm without any.
+
+    ``table`` is output of ``lib.evaluation.cell_arms.compare_arms``; returned are the rows shown.
+    """
+    rows = table[table["metric"] == "dice"].set_index("arm")
+    few = [arm for arm in rows.index if arm.startswith("labels_")]
+    few.sort(key=lambda arm: int(arm.removeprefix("labels_")))
+    all_of = [UPPER] if UPPER in rows.index else []
+    arms = [UNTOUCHED, *few, *all_of]
+    names = ["0", *(arm.removeprefix("labels_") for arm in few), *["all, no source"] * len(all_of)]
+    shown = rows.loc[arms]
+    detail = f"n = {shown['n'].max()} fields; 95 % intervals; line: no label of the target"
+    sheet = titled_sheet(6.9, 2.2, title, note, detail)
+    axes = sheet.subplots()
+    axes.errorbar(
+        np.arange(len(arms)), shown["value"],
+        [shown["value"] - shown["low"], shown["high"] - shown["value"]],
+        fmt="o-", color="#333333", ms=4.5, lw=1.2, capsize=2,
+    )  # fmt: skip
+    across = [arm for arm in dict.fromkeys((best, ORACLE)) if arm in rows.index]
+    for arm, colour in zip(across, (FOUND, _COLOURS["bounds"]), strict=False):
+        axes.axhline(rows.loc[arm, "value"], color=colour, lw=1.3, label=cell_arm_name(arm))
+        axes.axhspan(rows.loc[arm, "low"], rows.loc[arm, "high"], color=colour, alpha=0.1, lw=0)
+    axes.set_xticks(np.arange(len(arms)), names)
+    axes.set(xlabel="labelled target frames or images", ylabel="Dice on the target")
+    sheet.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return sheet, rows.loc[[*arms, *across]].reset_index()
