@@ -1,7 +1,7 @@
 PROFILE ?= quick
 DATA ?= data
 # The notebooks of smoke use one thread each.
-JOBS ?= $(if $(filter smoke,$(PROFILE)),2,1)
+JOBS ?= $(if $(filter %smoke,$(PROFILE)),2,1)
 SNAKEMAKE_FLAGS ?=
 # Processes of the test suite.
 WORKERS ?= logical
@@ -90,7 +90,7 @@ test: setup  ## run the test suite and the smoke notebooks
 	  COMPENDIUM_RESULTS=$$folder COMPENDIUM_HEADLESS=1 $(PYTHON) -m pytest -n $(WORKERS) --maxprocesses 8 \
 	  --no-loadscope-reorder --durations 20 --nbval-lax --nbval-current-env \
 	  --ignore tests/compendium/browser tests \
-	  $(sort $(wildcard results/reference/smoke/*.ipynb))
+	  $(sort $(wildcard results/reference/*smoke/*.ipynb))
 
 test-site: setup  ## test site, widgets and reader study in a browser (Chromium)
 	@$(PYTHON) -m pytest -n $(WORKERS) --maxprocesses 2 --no-loadscope-reorder tests/compendium/browser

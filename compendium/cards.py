@@ -11,10 +11,12 @@ from pathlib import Path
 import pandas as pd
 
 from compendium.claims.report import markdown_table
+from compendium.field_card import field_card
 from compendium.model_card import model_card
 from engine.errors import InputError
 from engine.parameters import check_record
 from engine.results import Finished, tables_in, write_atomically
+from lib.data.field_parameters import FieldParameters
 from lib.models.parameters import TranslationParameters
 
 DATA_CARD = "data_card.md"
@@ -60,7 +62,7 @@ def audit_of(folder: Path) -> Finished:
 
 
 def data_card(audit: Finished, data: str) -> str:
-    """Markdown: origin, counts, what was left out, duplicates, split and framing of the images.
+    """Markdown: what the images of a run are. ``audit`` has split them; ``data``: fingerprint.
 
     Raises
     ------
@@ -68,6 +70,19 @@ def data_card(audit: Finished, data: str) -> str:
         A table of the audit is missing.
     """
     params = check_record(audit.record()["parameters"], f"the record of {audit.notebook}")
+    if isinstance(params, FieldParameters):
+        return field_card(audit, params, data)
+    return _embryo_card(audit, params, data)
+
+
+def _embryo_card(audit: Finished, params: TranslationParameters, data: str) -> str:
+    """Markdown: origin, counts, what was left out, duplicates, split and framing of the images.
+
+    Raises
+    ------
+    InputError
+        A table of the audit is missing.
+    """
     split, integrity = audit.table("split"), audit.table("integrity")
     exact, near = audit.table("exact_duplicates"), audit.table("near_duplicates")
     across = int((~near["same_domain"].astype(bool)).sum())

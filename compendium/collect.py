@@ -12,7 +12,7 @@ def collect(profile: str, data: str) -> None:
     """Write ``metrics.json``, the cards, ``manifest.json`` and the claims of a run.
 
     ``data`` is the fingerprint of the images. Without a split table there are no images to speak
-    of, without frozen thresholds nothing was judged.
+    of, without predictions nothing was judged.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def collect(profile: str, data: str) -> None:
         write_cards(folder, data)
         cards = [DATA_CARD]
     write_manifest(profile, data, cards)
-    if any(folder.glob("*/tables/frozen_thresholds.csv")):
+    if any(folder.glob("*/predictions/*.csv")):
         from compendium.claims.report import write_claims
 
         write_claims(folder)

@@ -94,7 +94,7 @@ def _described(manifest: dict[str, Any], records: dict[str, dict[str, Any]]) -> 
     for name, value in manifest["parameters"].items():
         crate.add(_value(crate, f"#parameter-{name}", name, value))
     real = manifest["parameters"]["data_kind"] != "phantom"
-    images = "images of the user" if real else "synthetic images (phantom embryos)"
+    images = "images of the user" if real else "synthetic images (phantoms)"
     crate.root_dataset["conformsTo"] = crate.get(PROFILE)
     crate.name = f"{citation['title']}: results of profile {manifest['profile']}"
     crate.description = f"Executed notebooks, tables, predictions and figures, made from {images}."

@@ -19,7 +19,9 @@ from compendium.claims.report import markdown_table, summary
 from engine.parameters import load_params
 from engine.paths import ROOT
 from engine.results import Finished
+from lib.evaluation.cell_arms import UNTOUCHED
 from lib.evaluation.transfer import real_words
+from lib.figures.cell_words import gap_words, published_words, texture_words, translation_words
 from lib.figures.severity import published_untouched, severity_words
 from lib.figures.style import arm_name
 from lib.figures.verdicts import control_verdict, difference_verdict
@@ -28,9 +30,13 @@ from lib.models.fitting import SIMULATED
 REFERENCE = ROOT / "results" / "reference"
 PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
 RIVALS = ROOT / "docs" / "rivals.md"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "own_devices.md", RIVALS, ARCHITECTURE)
+PAGES = (
+    ROOT / "README.md", ROOT / "docs" / "own_devices.md", RIVALS, ROOT / "docs" / "cells.md",
+    ARCHITECTURE,
+)  # fmt: skip
 BLOCK = re.compile(
-    r"<!-- (results|severity|fidelity|real|seeds|claims|own_devices|bench|growth|rooms|trials) -->"
+    r"<!-- (results|severity|fidelity|real|seeds|claims|own_devices|bench|growth|rooms|trials"
+    r"|cells|cells_found) -->"
     r"\n.*?<!-- /\1 -->",
     re.DOTALL,
 )
@@ -148,6 +154,30 @@ def own_devices_text() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _cells() -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+    """Scores by field, Table 1, and the source's U-Net at home, of the kept run of cells."""
+    name = "07_cell_segmentation"
+    finished = Finished(name, REFERENCE / "cells" / name)
+    home = finished.table("home").set_index("arm").loc[UNTOUCHED]
+    return finished.predictions("fields"), finished.table("table_1"), home
+
+
+def cells_text() -> str:
+    """Markdown: what is lost between two microscopes for cells, and what comes back."""
+    return gap_words(*_cells()) + "\n"
+
+
+def cells_found_text() -> str:
+    """Markdown: translation against random looks, texture losses, and the published order."""
+    scores, table, _ = _cells()
+    words = [
+        translation_words(scores, table),
+        texture_words(scores),
+        published_words(scores, table),
+    ]
+    return "\n\n".join(words) + "\n"
+
+
 def trials_table() -> str:
     """Markdown table: the settings of adapted classifiers that were tried."""
     tried = pd.read_csv(RIVALS.with_suffix(".csv"), dtype=str, keep_default_na=False)
@@ -174,7 +204,7 @@ def filled(text: str) -> str:
         results=results_table, severity=severity_text, fidelity=fidelity_text, real=real_text,
         seeds=seeds_text,
         claims=claims_table, own_devices=own_devices_text, bench=bench_texts, growth=growth_of_one,
-        rooms=rooms_table, trials=trials_table,
+        rooms=rooms_table, trials=trials_table, cells=cells_text, cells_found=cells_found_text,
     )  # fmt: skip
     return BLOCK.sub(
         lambda found: f"<!-- {found[1]} -->\n{tables[found[1]]()}<!-- /{found[1]} -->", text

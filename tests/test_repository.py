@@ -16,16 +16,22 @@ from engine.parameters import load_params
 from engine.paths import ROOT
 from engine.plan import in_order
 from engine.study import study_names
-from lib.studies.embryo import EmbryoParameters
 
-NOTEBOOKS = notebook_paths("embryo")
+# Of each study, the profile that tests its notebooks.
+SMOKE = {"embryo": "smoke", "cells": "cells_smoke"}
+STUDY_OF = {path: study for study in study_names() for path in notebook_paths(study)}
+NOTEBOOKS = sorted(STUDY_OF)
 PROFILES = sorted(path for path in (ROOT / "params").glob("*.yaml") if path.stem != "claims")
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
-REFERENCE = ROOT / "results" / "reference" / "smoke"
+REFERENCE = ROOT / "results" / "reference"
 
 
 def name_of(path):
     return path.stem
+
+
+def smoke_of(path):
+    return ROOT / "params" / f"{SMOKE[STUDY_OF[path]]}.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +141,7 @@ def test_notebook_cells_are_short(path):
 def test_parameters_cell_is_the_smoke_profile(path):
     code = read_cells(path)[1]["source"]
     assigned = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(code).body}
-    assert assigned == yaml.safe_load((ROOT / "params" / "smoke.yaml").read_text())
+    assert assigned == yaml.safe_load(smoke_of(path).read_text())
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=name_of)
@@ -152,15 +158,16 @@ def test_there_are_the_profiles_of_the_design():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
 def test_reference_is_this_notebook_executed_with_the_smoke_profile(path):
-    executed = REFERENCE / path.name
+    smoke = smoke_of(path)
+    executed = REFERENCE / smoke.stem / path.name
     cells = read_cells(executed)
     injected = [cell for cell in cells if "injected-parameters" in cell["tags"]]
     rest = [cell for cell in cells if "injected-parameters" not in cell["tags"]]
-    assert rest == read_cells(path), f"{path.name} changed: make reference PROFILE=smoke"
+    assert rest == read_cells(path), f"{path.name} changed: make reference PROFILE={smoke.stem}"
     values: dict = {}
     exec("\n".join(cell["source"] for cell in injected), values)
-    given = {name: values[name] for name in EmbryoParameters.model_fields}
-    assert given == load_params(ROOT / "params" / "smoke.yaml").model_dump()
+    wanted = load_params(smoke).model_dump()
+    assert {name: values[name] for name in wanted} == wanted
     code = [
         cell for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code"
     ]

@@ -61,6 +61,11 @@ class SiteRun:
         return self.manifest["profile"]
 
     @property
+    def study(self) -> str:
+        """Name of the study; records from before there were several are of the first."""
+        return self.parameters.get("study", "embryo")
+
+    @property
     def parameters(self) -> dict:
         """Parameters of the run, by name."""
         return self.manifest["parameters"]
@@ -75,7 +80,7 @@ class SiteRun:
         """What the images are, as every page says it."""
         if self.synthetic:
             return "synthetic phantom images"
-        also = self.parameters["second_target_optics"]
+        also = self.parameters.get("second_target_optics")
         return "real images" + (", those of the second target semi-synthetic" if also else "")
 
     def record(self, notebook: str) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from compendium.claims.consistency import Verdict
 from compendium.readme import compared_arms, interval_text
+from compendium.site.cell_story import cells_found
 from compendium.site.cells import Picture
 from compendium.site.claims_table import counts, meanings
 from compendium.site.markup import PERCENT, escaped, table
@@ -75,17 +77,7 @@ def story(
             "",
             "## What this run found",
             "",
-            f"Profile {run.profile}, {run.images}. The threshold is frozen on validation images of "
-            f"the source domain; translators {'' if run.parameters['transductive'] else 'never '}"
-            f"saw the evaluated images. Intervals (in brackets) are {PERCENT}.",
-            "",
-            *_glossary(run),
-            "",
-            *_findings(run, titles),
-            f"### Every arm, {run.images}",
-            "",
-            _arms(run),
-            "",
+            *(cells_found(run) if run.study == "cells" else _embryos_found(run, titles)),
             "## What it says of the published claims",
             "",
             "A rung is what a claim was held against.",
@@ -103,6 +95,19 @@ def story(
     )
 
 
+def _embryos_found(run: SiteRun, titles: Mapping[str, str]) -> Iterator[str]:
+    yield (
+        f"Profile {run.profile}, {run.images}. The threshold is frozen on validation images of "
+        f"the source domain; translators {'' if run.parameters['transductive'] else 'never '}"
+        f"saw the evaluated images. Intervals (in brackets) are {PERCENT}.\n"
+    )
+    yield from _glossary(run)
+    yield ""
+    yield from _findings(run, titles)
+    yield f"### Every arm, {run.images}\n"
+    yield _arms(run) + "\n"
+
+
 def lead_of(readme: str) -> tuple[str, str]:
     """Title of the README and what it says before its first picture, as Markdown.
 
@@ -118,12 +123,13 @@ def lead_of(readme: str) -> tuple[str, str]:
 
 
 def _notice(run: SiteRun) -> str:
-    header = (ROOT / "params" / f"{run.profile}.yaml").read_text().split("\nprofile:")[0]
-    words = " ".join(line.lstrip("# ") for line in header.splitlines())
+    lines = (ROOT / "params" / f"{run.profile}.yaml").read_text().splitlines()
+    header = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    words = " ".join(line.lstrip("# ") for line in header)
     what = (
-        "The images of this run are synthetic: phantom embryos in simulated devices; where a "
+        "The images of this run are synthetic: phantoms in simulated devices; where a "
         "figure shows real ones beside them, it says so. The results say what the method does "
-        "where the truth is known. They are no evidence about real embryos, and cannot be compared "
+        "where the truth is known. They are no evidence about real ones, and cannot be compared "
         "with published figures."
         if run.synthetic
         else f"This run is on {run.images}. They may not be yours to publish, and these pages show "

@@ -121,8 +121,8 @@ def with_particles(images: Tensor, seed: int) -> Tensor:
 class Reader:
     """A U-Net before it is trained; fields as ``unet_training.train_unet`` takes them.
 
-    ``long``: for ``unet_long_steps``, since it has many times the images or is what others are
-    held against.
+    ``long``: for ``unet_long_steps``, since it has many times the images, or knows labels of the
+    target and is what others are held against.
     """
 
     images: Images

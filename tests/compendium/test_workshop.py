@@ -11,18 +11,21 @@ from nbclient import NotebookClient
 from compendium.workshop.copies import write_workshop
 from compendium.workshop.exercises import KEYS, answer_checks
 from engine.errors import InputError
-from engine.notebooks import notebook_paths, read_cells
+from engine.notebooks import all_notebook_paths, notebook_paths, read_cells
 from engine.parameters import load_params
 from engine.paths import ROOT
 from engine.results import Finished
 
 REFERENCE = ROOT / "results" / "reference" / "smoke"
 NOTEBOOKS = notebook_paths("embryo")
-EXERCISES = [(path.stem, n) for path in NOTEBOOKS for n in range(1, 1 + len(KEYS[path.stem[:2]]))]
+EXERCISES = [
+    (path.stem, n) for path in all_notebook_paths() for n in range(1, 1 + len(KEYS[path.stem[:2]]))
+]
 
 
 def finished(name):
-    return Finished(name, REFERENCE / name)
+    (folder,) = REFERENCE.parent.glob(f"*smoke/{name}")
+    return Finished(name, folder)
 
 
 def key_of(name, n):

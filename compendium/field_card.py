@@ -1,0 +1,81 @@
+"""The data card of a run on fields of cells: what its images are, and who drew the cells."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from compendium.claims.report import markdown_table
+from engine.results import Finished, tables_in
+from lib.data.field_parameters import FieldParameters
+
+_DRAWN_BY = {
+    "simulation": "known, since the fields are simulated",
+    "expert": "drawn by experts",
+    "model": "output of a network of the images' authors: agreement with it is no accuracy",
+    "nobody": "drawn by nobody; such images are adapted to and judge nothing",
+}
+
+
+def field_card(audit: Finished, params: FieldParameters, data: str) -> str:
+    """Markdown: origin, counts, who drew the cells, what was left out, split, licence.
+
+    ``audit`` is the notebook that divided the fields, ``data`` their fingerprint.
+    """
+    split = audit.table("split")
+    split["drawn_by"] = split["drawn_by"].fillna("nobody")
+    kept = tables_in(audit.folder / "tables")
+    left = audit.table("excluded") if "excluded" in kept else pd.DataFrame()
+    drawn = dict.fromkeys(split["drawn_by"])
+    parts = [
+        f"# Data card: the images of profile {params.profile}",
+        origin(params),
+        f"Fingerprint of the images: `{data}`.",
+        "## How many",
+        markdown_table(_counts(split)),
+        f"Split by group before anything learnt, seed {params.seed}: a group is a frame, a video, "
+        "a well or, where the list names none, an image.",
+        "## Who drew the cells",
+        "\n".join(f"- {by}: {_DRAWN_BY[by]}" for by in drawn),
+        "## What was left out",
+        "Nothing." if left.empty else markdown_table(
+            left.groupby(["domain", "reason"]).size().rename("images").reset_index()
+        ),
+        "## Framing",
+        f"Tiles or squares of {params.image_size} pixels; side in pixels of the files, 0 for all: "
+        + ", ".join(f"{domain} {side}" for domain, side in params.windows.items()) + ".",
+        "## Licence, consent, use",
+        _licence(params),
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def origin(params: FieldParameters) -> str:
+    """What the images of a run are, in bold."""
+    if params.data_kind == "phantom":
+        return (
+            "**Synthetic.** Phantom cultures, grown by a program and photographed by simulated "
+            "microscopes. No number made from them says anything of real cells."
+        )
+    return f"**Real** images, as the user brought them in `{params.data_dir}`."
+
+
+def _counts(split: pd.DataFrame) -> pd.DataFrame:
+    """Images and groups of every domain and part, and how many have drawn cells."""
+    rows = [
+        dict(
+            domain=domain, part=part, images=len(own), groups=own["group"].nunique(),
+            drawn=int((own["drawn_by"] != "nobody").sum()),
+        )
+        for (domain, part), own in split.groupby(["domain", "split"], sort=False)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _licence(params: FieldParameters) -> str:
+    if params.data_kind == "phantom":
+        return "The images are made by the code of this compendium and are free as it is (MIT)."
+    return (
+        "Licence and consent are not known to this compendium: whoever brought the images has to "
+        "state them. Notebooks and figures of the run show some of the images; `make reference` "
+        "keeps none."
+    )
