@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -127,7 +128,7 @@ def overlay_sheet(
     arms = list(found)
     cell = 6.8 / len(arms)
     detail = "orange: found; blue: drawn; number: Dice of this field; fields not chosen"
-    sheet = titled_sheet(6.9, (cell + 0.03) * len(images) + 0.3, title, note, detail)
+    sheet = titled_sheet(6.9, (cell + 0.03) * len(images) + 0.45, title, note, detail)
     _compact(sheet, 0.0)
     grid = sheet.subplots(len(images), len(arms), squeeze=False)
     drawn = []
@@ -143,7 +144,7 @@ def overlay_sheet(
                       bbox=dict(facecolor="#222222", pad=1.2, lw=0))  # fmt: skip
             drawn.append((place, arm, value))
     for axes, arm in zip(grid[0], arms, strict=True):
-        axes.set_title(cell_arm_name(arm).replace(": ", ":\n").replace(", ", ",\n"), size=7)
+        axes.set_title(textwrap.fill(cell_arm_name(arm), int(16 * cell)), size=7)
     return sheet, pd.DataFrame(drawn, columns=["field", "arm", "dice"])
 
 
