@@ -93,7 +93,7 @@ def field_sheet(
     cell = 6.5 / columns
     detail = "outlines: cells as they were drawn; grey values stretched"
     sheet = titled_sheet(6.9, (cell + 0.02) * len(fields) + 0.1, title, note, detail)
-    _compact(sheet, 0.22)
+    _compact(sheet, 0.34)
     grid = sheet.subplots(len(fields), columns, squeeze=False)
     drawn = []
     for line, (name, (images, masks)) in zip(grid, fields.items(), strict=True):
