@@ -161,7 +161,11 @@ def readers_of(fields: FieldSet) -> dict[str, Reader]:
         **{f"reversal_{place}": Reader(SOURCE, place=place) for place in PLACES},
     }
     groups = fields.rows(params.target_domain, "train")["group"].nunique()
-    readers |= {f"labels_{count}": Reader(Images(labels=count)) for count in FEW if count <= groups}
+    readers |= {
+        f"labels_{count}": Reader(Images(labels=count), long=True)
+        for count in FEW
+        if count <= groups
+    }
     if groups:
         readers["target"] = Reader(Images(labels=None), long=True)
     if params.shows_cultures:
