@@ -28,7 +28,7 @@ _NAMES = {
     "adabn": "AdaBN",
     "fda": "FDA",
     "unet_pretrained": "ImageNet encoder",
-    "random_optics": "simulated alone",
+    "random_optics": "random microscopes",
     "simulated": "simulated translator",
     "oracle": "oracle: source's device",
     "target": "trained on the target",
