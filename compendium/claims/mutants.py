@@ -20,6 +20,7 @@ from compendium.claims.evidence import Evidence
 from compendium.claims.judgement import judge
 from engine.errors import InputError
 from engine.progress import progress
+from lib.evaluation.overlap import SHARES
 
 Tables = dict[tuple[str, str], pd.DataFrame]
 _RNG = 0  # every mutant is the same each time
@@ -107,9 +108,8 @@ def _swapped_domains(evidence: Evidence) -> Evidence:
 
 def _inverted(evidence: Evidence) -> Evidence:
     """What each image measures becomes what is missing of it to 1."""
-    shares = ["dice", "iou", "average_precision"]
     turned = {
-        key: table.assign(**{name: 1 - table[name] for name in shares if name in table})
+        key: table.assign(**{name: 1 - table[name] for name in SHARES if name in table})
         for key, table in evidence.measured.items()
     }
     return replace(evidence, measured=turned)

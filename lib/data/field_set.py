@@ -16,6 +16,7 @@ from engine.errors import InputError
 from engine.parameters import check_params
 from engine.store import Store
 from lib.data.field_parameters import FieldParameters
+from lib.data.field_sources import open_fields
 from lib.data.fields import FieldSource
 
 PARTS = ("train", "valid", "holdout")
@@ -76,8 +77,6 @@ class FieldSet:
     @classmethod
     def open(cls, params: FieldParameters, data_root: Path, store: Store) -> FieldSet:
         """The fields that the parameters name, divided by their seed."""
-        from lib.data.field_sources import open_fields
-
         source = open_fields(params, data_root)
         p = params
         split = divide(source.table(), p.source_domain, p.holdout_share, p.valid_share, p.seed)

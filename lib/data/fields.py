@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from engine.errors import InputError
 from lib.data.interface import NOTHING
 
 COLUMNS = [
@@ -68,6 +69,4 @@ class FieldSource(ABC):
         InputError
             Nobody took these fields twice.
         """
-        from engine.errors import InputError
-
         raise InputError(f"No field of this source was also taken by {device}; skip the oracle.")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from engine.progress import progress
 from lib.data.field_set import FieldSet
 from lib.evaluation.controls import fourier_adapt, histogram_match
-from lib.evaluation.overlap import METRICS, field_scores
+from lib.evaluation.overlap import METRICS, SHARES, field_scores
 from lib.evaluation.seeds import mean_over_seeds
 from lib.evaluation.statistics import holm
 from lib.models.cell_readers import Fitted, fit_readers, readers_of
@@ -182,14 +182,16 @@ def compare_arms(scores: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.D
     """Table 1: mean over fields and seeds of every metric of every arm, with its 95 % interval.
 
     Fields of one frame or slide are one group, and training seeds add their own variance: see
-    ``seeds.mean_over_seeds``. Columns arm, group (of arms), metric, value, low, high, n, groups,
-    seeds.
+    ``seeds.mean_over_seeds``. Limits end where the metric does. Columns arm, kind (of arms),
+    metric, value, low, high, sd, test_error, n, groups, seeds.
     """
     rows = []
     for arm, table in progress(scores.groupby("arm", sort=False), label="intervals of arms"):
         for metric in metrics:
             values = table.rename(columns={metric: "value"})[["id", "group", "seed", "value"]]
             found = mean_over_seeds(values)
+            if metric in SHARES:
+                found |= dict(low=max(found["low"], 0.0), high=min(found["high"], 1.0))
             rows.append(dict(arm=arm, kind=group_of(arm), metric=metric, **found))
     return pd.DataFrame(rows).drop(columns=["p"])
 

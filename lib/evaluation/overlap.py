@@ -13,7 +13,8 @@ from torch import Tensor
 SMALLEST = 12  # px; what is smaller is no cell
 APART = 3  # px between the middles of two cells at least
 MATCH = 0.5  # intersection over union from which on a found cell is a true one
-METRICS = ("dice", "iou", "average_precision", "count_error")
+SHARES = ("dice", "iou", "average_precision")  # in [0, 1]
+METRICS = (*SHARES, "count_error")
 
 
 def dice(found: np.ndarray, truth: np.ndarray) -> float:

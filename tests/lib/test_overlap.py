@@ -289,3 +289,14 @@ def test_share_of_the_gap_against_plain_arithmetic():
     np.testing.assert_allclose(
         [found["low"], found["high"]], np.quantile(draws, [0.025, 0.975]), atol=0.015
     )
+
+
+def test_limits_of_a_share_end_where_it_does_and_those_of_a_count_do_not():
+    rows = [
+        dict(id=f"{frame}", group=f"{frame}", seed=0, arm="unet", dice=value, count_error=9 * value)
+        for frame, value in enumerate((0.02, 0.0, 0.05, 0.9))
+    ]
+    table = compare_arms(pd.DataFrame(rows), ["dice", "count_error"]).set_index("metric")
+    assert table.loc["dice", "low"] == 0
+    assert table.loc["count_error", "low"] < 0
+    assert table.loc["dice", "value"] == pytest.approx(0.2425)
