@@ -122,6 +122,8 @@ class _Graph:
                     "Resize", x, "", twice, mode="nearest", nearest_mode="floor",
                     coordinate_transformation_mode="asymmetric",
                 ), (1, 1))  # fmt: skip
+            case nn.PixelShuffle():  # channel by column by row: what ONNX calls CRD
+                return self.add("DepthToSpace", x, blocksize=layer.upscale_factor, mode="CRD")
             case nn.Conv2d():  # opening and closing ones too: they compute the same in another way
                 return self._convolve(layer, x, layer.stride)
         raise TypeError(f"no ONNX operator for {type(layer).__name__}")

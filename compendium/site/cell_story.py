@@ -14,12 +14,11 @@ from lib.evaluation.cell_arms import UNTOUCHED
 from lib.figures.cell_words import gap_words, published_words, texture_words, translation_words
 from lib.figures.cells import cell_arm_name
 
-NOTEBOOK = "07_cell_segmentation"
-
 
 def cells_found(run: SiteRun) -> Iterator[str]:
     """Markdown, part by part: sentences, and the table of all arms."""
-    finished = Finished(NOTEBOOK, run.folder / NOTEBOOK)
+    (name,) = (path.parent.parent.name for path in run.folder.glob("*/tables/gaps.csv"))
+    finished = Finished(name, run.folder / name)
     scores, arms = finished.predictions("fields"), finished.table("table_1")
     home = finished.table("home").set_index("arm").loc[UNTOUCHED]
     yield (

@@ -104,9 +104,13 @@ def test_it_runs_as_every_other(copy):
     ("line", "words"),
     [
         ("throws: 3\n", "throws=3: too few. Set throws to 5 or more."),
-        ("cycle_weight: 1.0\n", "it is one of study embryo: set study to that, or remove it."),
+        ("folds: 3\n", "it is one of study embryo: set study to that, or remove it."),
+        ("cycle_weight: 1.0\n", "it is one of study cells and embryo: set study to that, or"),
         ("thrws: 50\n", "did you mean 'throws'?"),
-        ("study: dice\n", "study 'dice': no such study. Set study to one it has: coins, embryo."),
+        (
+            "study: dice\n",
+            "study 'dice': no such study. Set study to one it has: cells, coins, embryo.",
+        ),
     ],
 )
 def test_what_it_does_not_know_is_refused_before_it_starts(copy, line, words):
