@@ -137,7 +137,8 @@ def _text(cells: list, number: int) -> str:
 def _in_words(figure: str, parameters: dict) -> str:
     """Name of a figure in words; domains as the parameters write them."""
     kinds = ("source_domain", "target_domain", "second_target_domain")
-    for name in sorted((parameters[kind] for kind in kinds), key=len, reverse=True):
+    domains = (parameters[kind] for kind in kinds if kind in parameters)
+    for name in sorted(domains, key=len, reverse=True):
         start, found, domain = figure.rpartition(f"_{safe_key(name)}")
         if found and not domain:
             return f"{_in_words(start, parameters)} {name}"
