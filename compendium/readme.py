@@ -13,17 +13,23 @@ from compendium.architecture import PAGE as ARCHITECTURE
 from compendium.architecture import rooms_table
 from compendium.architecture_picture import write_picture
 from compendium.bench.text import growth_text, speed_text
+from compendium.cell_results import cell_results
 from compendium.claims.consistency import Verdict
 from compendium.claims.published import adaptation
 from compendium.claims.report import markdown_table, summary
 from engine.parameters import load_params
 from engine.paths import ROOT
 from engine.results import Finished
-from lib.evaluation.cell_arms import UNTOUCHED
 from lib.evaluation.transfer import real_words
-from lib.figures.cell_words import gap_words, published_words, texture_words, translation_words
+from lib.figures.cell_words import (
+    count_words,
+    gap_words,
+    published_words,
+    texture_words,
+    translation_words,
+)
 from lib.figures.severity import published_untouched, severity_words
-from lib.figures.style import arm_name
+from lib.figures.style import arm_name, interval_text
 from lib.figures.verdicts import control_verdict, difference_verdict
 from lib.models.fitting import SIMULATED
 
@@ -75,11 +81,6 @@ def compared_arms(metrics: Mapping[str, dict]) -> Iterator[tuple[str, str, dict,
             if name.startswith(start) and name.endswith(".auc"):
                 arm = name.removeprefix(start).removesuffix(".auc")
                 yield start.split(".")[1], arm, auc, metrics[f"{start}{arm}.balanced_accuracy"]
-
-
-def interval_text(metric: Mapping[str, float]) -> str:
-    """A metric with its interval, three digits."""
-    return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
 
 
 def seeds_text() -> str:
@@ -154,27 +155,19 @@ def own_devices_text() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells() -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
-    """Scores by field, Table 1, and the source's U-Net at home, of the kept run of cells."""
-    (kept,) = (REFERENCE / "cells").glob("*/tables/gaps.csv*")
-    place = kept.parent.parent
-    finished = Finished(place.name, place)
-    home = finished.table("home").set_index("arm").loc[UNTOUCHED]
-    return finished.predictions("fields"), finished.table("table_1"), home
-
-
 def cells_text() -> str:
     """Markdown: what is lost between two microscopes for cells, and what comes back."""
-    return gap_words(*_cells()) + "\n"
+    return gap_words(*cell_results(REFERENCE / "cells")) + "\n"
 
 
 def cells_found_text() -> str:
     """Markdown: translation against random looks, texture losses, and the published order."""
-    scores, table, _ = _cells()
+    scores, table, _ = cell_results(REFERENCE / "cells")
     words = [
         translation_words(scores, table),
         texture_words(scores),
         published_words(scores, table),
+        count_words(scores, ["unet", "cyclegan", "simulated", "random_optics", "target"]),
     ]
     return "\n\n".join(words) + "\n"
 

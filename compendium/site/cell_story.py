@@ -6,21 +6,17 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from compendium.readme import interval_text
+from compendium.cell_results import cell_results
 from compendium.site.markup import PERCENT, escaped, table
 from compendium.site.run import SiteRun
-from engine.results import Finished
-from lib.evaluation.cell_arms import UNTOUCHED
 from lib.figures.cell_words import gap_words, published_words, texture_words, translation_words
 from lib.figures.cells import cell_arm_name
+from lib.figures.style import interval_text
 
 
 def cells_found(run: SiteRun) -> Iterator[str]:
     """Markdown, part by part: sentences, and the table of all arms."""
-    (name,) = (path.parent.parent.name for path in run.folder.glob("*/tables/gaps.csv"))
-    finished = Finished(name, run.folder / name)
-    scores, arms = finished.predictions("fields"), finished.table("table_1")
-    home = finished.table("home").set_index("arm").loc[UNTOUCHED]
+    scores, arms, home = cell_results(run.folder)
     yield (
         f"Profile {run.profile}, {run.images}. Thresholds are frozen on validation images of what "
         f"each network learnt from. Intervals (in brackets) are {PERCENT}.\n"

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from compendium.claims.consistency import Verdict
-from compendium.readme import compared_arms, interval_text
+from compendium.readme import compared_arms
 from compendium.site.cell_story import cells_found
 from compendium.site.cells import Picture
 from compendium.site.claims_table import counts, meanings
 from compendium.site.markup import PERCENT, escaped, table
 from compendium.site.run import SiteRun
 from engine.paths import ROOT
-from lib.figures.style import arm_name
+from lib.figures.style import arm_name, interval_text
 from lib.figures.verdicts import control_verdict, difference_verdict
 
 SHEET = "images_"  # figures of this name show every arm's images of a domain

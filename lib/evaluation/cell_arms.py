@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from engine.progress import progress
 from lib.data.field_set import FieldSet
 from lib.evaluation.controls import fourier_adapt, histogram_match
-from lib.evaluation.overlap import METRICS, SHARES, field_scores
+from lib.evaluation.overlap import METRICS, SHARES, dice, field_scores
 from lib.evaluation.seeds import mean_over_seeds
 from lib.evaluation.statistics import holm
 from lib.models.cell_readers import Fitted, fit_readers, readers_of
@@ -151,14 +151,17 @@ def read_home(fields: FieldSet, fits: Fits) -> pd.DataFrame:
     Columns arm, threshold, value, low, high, n, groups, seeds.
     """
     rows = fields.rows(fields.params.source_domain, "holdout")
-    stack, table = fields.stack(rows), []
-    for name, reader in progress(fits.readers.items(), label="U-Nets at home"):
-        if needs_no_labels(name):
-            found = _found(reader.network, stack, reader.threshold)
-            scores = score_arms(fields, {name: found}, rows, fields.params.seed)
-            row = compare_arms(scores, ["dice"]).iloc[0].drop(["kind", "metric"])
-            table.append(dict(arm=name, threshold=reader.threshold, **row.drop("arm")))
-    return pd.DataFrame(table)
+    stack, masks = fields.stack(rows), fields.masks(rows).numpy()
+    arms = {name: reader for name, reader in fits.readers.items() if needs_no_labels(name)}
+    parts = []
+    for name, reader in progress(arms.items(), label="U-Nets at home"):
+        found = _found(reader.network, stack, reader.threshold).numpy()
+        values = [dice(*pair) for pair in zip(found, masks, strict=True)]
+        parts.append(rows[["id", "group"]].assign(arm=name, seed=fields.params.seed, dice=values))
+    table = compare_arms(pd.concat(parts, ignore_index=True), ["dice"])
+    limits = [arms[name].threshold for name in table["arm"]]
+    table.insert(1, "threshold", limits)
+    return table.drop(columns=["kind", "metric"])
 
 
 def _each(find, stack: Tensor) -> Tensor:

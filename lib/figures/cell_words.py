@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -13,13 +13,9 @@ from lib.evaluation.cell_arms import (
     best_without_labels,
     compare_with,
     gap_closed,
-    group_of,
 )
 from lib.figures.cells import cell_arm_name
-
-
-def _value(row: Mapping[str, float]) -> str:
-    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+from lib.figures.style import interval_text
 
 
 def _best(table: pd.DataFrame, kind: str) -> pd.Series | None:
@@ -48,26 +44,26 @@ def gap_words(scores: pd.DataFrame, table: pd.DataFrame, home: Mapping[str, floa
     dice = table[table["metric"] == "dice"].set_index("arm")
     best = best_without_labels(table)
     lines = [
-        f"- At home the source's U-Net reaches Dice {_value(home)}; on the target, untouched, "
-        f"{_value(dice.loc[UNTOUCHED])}."
+        f"- At home the source's U-Net reaches Dice {interval_text(home)}; on the target, "
+        f"untouched, {interval_text(dice.loc[UNTOUCHED])}."
     ]
-    if UPPER in dice.index:
-        lines.append(f"- Trained on the target's own labels: {_value(dice.loc[UPPER])}.")
-    if ORACLE in dice.index:
-        lines.append(
-            f"- The same fields by the source's device: {_value(dice.loc[ORACLE])}. What is then "
-            "missing to the Dice at home, other cells, particles and a gel take, no microscope."
-        )
     closes = ""
     if UPPER in dice.index:
+        lines.append(f"- Trained on the target's own labels: {interval_text(dice.loc[UPPER])}.")
         share = gap_closed(scores, best)
         closes = (
             f" It closes {100 * share['value']:.0f} % [{100 * share['low']:.0f}, "
             f"{100 * share['high']:.0f}] of the way from untouched to trained on the target."
         )
+    if ORACLE in dice.index:
+        lines.append(
+            f"- The same fields by the source's device: {interval_text(dice.loc[ORACLE])}. What is "
+            "then missing to the Dice at home, other cells, particles and a gel take, no "
+            "microscope."
+        )
     lines.append(
         f"- Of the arms for which nobody draws cells in target images, **{cell_arm_name(best)}** "
-        f"is best {_trainings(scores)}: {_value(dice.loc[best])}.{closes} The best of many, "
+        f"is best {_trainings(scores)}: {interval_text(dice.loc[best])}.{closes} The best of many, "
         "chosen on the fields that judge it: that flatters it."
     )
     return "\n".join(lines)
@@ -124,10 +120,17 @@ def texture_words(scores: pd.DataFrame) -> str:
     return "\n".join(f"- {_difference(scores, arm, 'cyclegan')}." for arm in arms)
 
 
+def count_words(scores: pd.DataFrame, arms: Sequence[str]) -> str:
+    """Markdown: how many cells a field has on average, and how many some arms find there."""
+    means = scores.groupby("arm")[["cells", "found"]].mean()
+    told = ", ".join(f"{cell_arm_name(arm)} {means.loc[arm, 'found']:.1f}" for arm in arms)
+    return f"Cells found in a field where {means.loc[arms[0], 'cells']:.1f} are: {told}."
+
+
 def grouped_words(table: pd.DataFrame) -> pd.DataFrame:
     """Table 1 as printed: a row an arm, a column a metric, value [low, high]."""
-    text = [f"{_value(row._asdict())}" for row in table.itertuples(index=False)]
+    text = [interval_text(row._asdict()) for row in table.itertuples(index=False)]
     names = table["arm"].map(cell_arm_name)
-    return table.assign(text=text, name=names, kind=table["arm"].map(group_of)).pivot_table(
+    return table.assign(text=text, name=names).pivot_table(
         "text", ["kind", "name"], "metric", "first", sort=False
     )

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from lib.evaluation.cell_arms import GROUPS, ORACLE, UNTOUCHED, UPPER
 from lib.evaluation.overlap import dice
-from lib.figures.style import NEUTRAL, Drawn, Sheet, bare, styled, titled_sheet
+from lib.figures.sheets import row_name, tight
+from lib.figures.style import NEUTRAL, Drawn, bare, styled, titled_sheet
 from lib.models.unet import PLACES
 
 FOUND, TRUTH = "#D55E00", "#56B4E9"  # outlines
@@ -66,14 +67,6 @@ def _picture(axes: Axes, image: np.ndarray) -> None:
     bare(axes)
 
 
-def _compact(sheet: Sheet, left: float) -> None:
-    engine = sheet.get_layout_engine()
-    x, y, width, height = engine.get()["rect"]
-    share = left / sheet.get_figwidth()
-    engine.set(rect=(x + share, y, width - share, height), w_pad=0.015, h_pad=0.015, wspace=0.01,
-               hspace=0.01)  # fmt: skip
-
-
 @styled
 def field_sheet(
     fields: Mapping[str, tuple[Tensor, Tensor]], note: str, title: str, columns: int = 6
@@ -93,7 +86,7 @@ def field_sheet(
     cell = 6.5 / columns
     detail = "outlines: cells as they were drawn; grey values stretched"
     sheet = titled_sheet(6.9, (cell + 0.02) * len(fields) + 0.1, title, note, detail)
-    _compact(sheet, 0.34)
+    tight(sheet, left=0.34)
     grid = sheet.subplots(len(fields), columns, squeeze=False)
     drawn = []
     for line, (name, (images, masks)) in zip(grid, fields.items(), strict=True):
@@ -104,9 +97,7 @@ def field_sheet(
             _picture(axes, images[place, 0].numpy())
             _outline(axes, masks[place, 0].numpy(), TRUTH)
             drawn.append((name, place, float(masks[place].float().mean())))
-        line[0].annotate(name, (0, 0.5), (-5, 0), xycoords="axes fraction",
-                         textcoords="offset points", rotation=90, ha="right", va="center",
-                         size=7.5, weight="bold", in_layout=False)  # fmt: skip
+        row_name(line[0], name)
     return sheet, pd.DataFrame(drawn, columns=["row", "place", "cell_share"])
 
 
@@ -129,7 +120,7 @@ def overlay_sheet(
     cell = 6.8 / len(arms)
     detail = "orange: found; blue: drawn; number: Dice of this field; fields not chosen"
     sheet = titled_sheet(6.9, (cell + 0.03) * len(images) + 0.45, title, note, detail)
-    _compact(sheet, 0.0)
+    tight(sheet)
     grid = sheet.subplots(len(images), len(arms), squeeze=False)
     drawn = []
     for place, line in enumerate(grid):
@@ -192,6 +183,25 @@ def arm_dots(table: pd.DataFrame, note: str, title: str) -> Drawn:
     return sheet, table[table["metric"].isin(measures)].reset_index(drop=True)
 
 
+def _curve(axes: Axes, shown: pd.DataFrame, colour: str) -> None:
+    """The rows of Table 1 beside each other, with their intervals."""
+    axes.errorbar(
+        np.arange(len(shown)), shown["value"],
+        [shown["value"] - shown["low"], shown["high"] - shown["value"]],
+        fmt="o-", color=colour, ms=4.5, lw=1.2, capsize=2,
+    )  # fmt: skip
+
+
+def _lines(axes: Axes, rows: pd.DataFrame, colours: Mapping[str, str], alpha: float) -> list[str]:
+    """A line and a band across for each arm that there is; those arms."""
+    there = [arm for arm in colours if arm in rows.index]
+    for arm in there:
+        row = rows.loc[arm]
+        axes.axhline(row["value"], color=colours[arm], lw=1.3, label=cell_arm_name(arm))
+        axes.axhspan(row["low"], row["high"], color=colours[arm], alpha=alpha, lw=0)
+    return there
+
+
 @styled
 def depth_plot(table: pd.DataFrame, note: str, title: str) -> Drawn:
     """Dice on the target against where in the U-Net the discriminator looked.
@@ -204,17 +214,11 @@ def depth_plot(table: pd.DataFrame, note: str, title: str) -> Drawn:
     detail = f"n = {shown['n'].max()} fields; 95 % intervals; from the bottom to the output"
     sheet = titled_sheet(6.9, 2.3, title, note, detail)
     axes = sheet.subplots()
-    places = np.arange(len(arms))
-    axes.errorbar(
-        places, shown["value"], [shown["value"] - shown["low"], shown["high"] - shown["value"]],
-        fmt="o-", color=_COLOURS["gradient reversal"], ms=4.5, lw=1.2, capsize=2,
-    )  # fmt: skip
-    across = [arm for arm in (UNTOUCHED, UPPER) if arm in rows.index]
-    for arm, kind in zip(across, ("untouched", "bounds"), strict=False):
-        row = rows.loc[arm]
-        axes.axhline(row["value"], color=_COLOURS[kind], lw=1.3, label=cell_arm_name(arm))
-        axes.axhspan(row["low"], row["high"], color=_COLOURS[kind], alpha=0.12, lw=0)
-    axes.set_xticks(places, [place.replace("_", " ") for place in PLACES])
+    _curve(axes, shown, _COLOURS["gradient reversal"])
+    across = _lines(
+        axes, rows, {UNTOUCHED: _COLOURS["untouched"], UPPER: _COLOURS["bounds"]}, alpha=0.12
+    )
+    axes.set_xticks(range(len(arms)), [place.replace("_", " ") for place in PLACES])
     axes.set(xlabel="features that the discriminator was shown", ylabel="Dice on the target")
     sheet.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return sheet, rows.loc[[*arms, *across]].reset_index()
@@ -236,16 +240,9 @@ def label_dots(table: pd.DataFrame, best: str, note: str, title: str) -> Drawn:
     detail = f"n = {shown['n'].max()} fields; 95 % intervals; line: no label of the target"
     sheet = titled_sheet(6.9, 2.2, title, note, detail)
     axes = sheet.subplots()
-    axes.errorbar(
-        np.arange(len(arms)), shown["value"],
-        [shown["value"] - shown["low"], shown["high"] - shown["value"]],
-        fmt="o-", color="#333333", ms=4.5, lw=1.2, capsize=2,
-    )  # fmt: skip
-    across = [arm for arm in dict.fromkeys((best, ORACLE)) if arm in rows.index]
-    for arm, colour in zip(across, (FOUND, _COLOURS["bounds"]), strict=False):
-        axes.axhline(rows.loc[arm, "value"], color=colour, lw=1.3, label=cell_arm_name(arm))
-        axes.axhspan(rows.loc[arm, "low"], rows.loc[arm, "high"], color=colour, alpha=0.1, lw=0)
-    axes.set_xticks(np.arange(len(arms)), names)
+    _curve(axes, shown, "#333333")
+    across = _lines(axes, rows, {best: FOUND, ORACLE: _COLOURS["bounds"]}, alpha=0.1)
+    axes.set_xticks(range(len(arms)), names)
     axes.set(xlabel="labelled target frames or images", ylabel="Dice on the target")
     sheet.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return sheet, rows.loc[[*arms, *across]].reset_index()

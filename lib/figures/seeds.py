@@ -14,6 +14,7 @@ from lib.figures.style import (
     Drawn,
     arm_colour,
     arm_name,
+    interval_text,
     styled,
     titled_sheet,
 )
@@ -113,4 +114,4 @@ def choice_words(choice: Choice) -> str:
 def _mean(found: Mapping[str, float]) -> str:
     if pd.isna(found["low"]):
         return f"{found['value']:.3f} (no interval)"
-    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+    return interval_text(found)

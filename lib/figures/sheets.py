@@ -36,7 +36,8 @@ def _show(axes: Axes, image: np.ndarray) -> None:
     bare(axes)
 
 
-def _row_name(axes: Axes, name: str, colour: str = "#222222", middle: float = 0.5) -> None:
+def row_name(axes: Axes, name: str, colour: str = "#222222", middle: float = 0.5) -> None:
+    """Write ``name`` upright on the left of ``axes``, the first of its row."""
     axes.annotate(
         name, (0, middle), (-5, 0), xycoords="axes fraction", textcoords="offset points",
         rotation=90, ha="right", va="center", multialignment="center", color=colour, weight="bold",
@@ -50,7 +51,7 @@ def _name_rows(column: Sequence[Axes], names: Sequence[str]) -> None:
     for name, same in itertools.groupby(names):
         count = len(list(same))
         # Of an even number of rows the middle is the lower edge of the upper half.
-        _row_name(column[start + (count - 1) // 2], name, middle=0.5 if count % 2 else -0.02)
+        row_name(column[start + (count - 1) // 2], name, middle=0.5 if count % 2 else -0.02)
         start += count
 
 
@@ -66,7 +67,7 @@ def _heading_size(headings: Sequence[str], width: float) -> float:
     return min(7.5, 72 * width / (0.6 * longest))  # a character is about 0.6 of its size wide
 
 
-def _tight(sheet: Sheet, left: float = 0.0) -> None:
+def tight(sheet: Sheet, left: float = 0.0) -> None:
     """Images close together; ``left`` inches are kept free for the names of the rows."""
     engine = sheet.get_layout_engine()
     x, y, width, height = engine.get()["rect"]
@@ -96,7 +97,7 @@ def sample_sheet(
     sheet = titled_sheet(
         6.9, (cell + 0.02) * len(domains) + 0.17, "Sample images by domain and class", note, detail
     )
-    _tight(sheet, left=0.2)
+    tight(sheet, left=0.2)
     grid = sheet.subplots(len(domains), len(widths), squeeze=False, width_ratios=widths)
     for axes in grid.ravel():
         axes.set_axis_off()
@@ -112,7 +113,7 @@ def sample_sheet(
                 _show(axes, image.permute(1, 2, 0).numpy())
                 drawn.append((domain, label, i, float(image.float().mean())))
     for axes, domain in zip(grid[:, 0], domains, strict=True):
-        _row_name(axes, domain, domain_colour(domain))
+        row_name(axes, domain, domain_colour(domain))
     return sheet, pd.DataFrame(drawn, columns=["domain", "label", "place", "mean_grey_level"])
 
 
@@ -142,7 +143,7 @@ def frames_sheet(
     detail += "; white: truth" if truth is not None else ""
     height = cell * sum(heights) + 0.2 * len(heights)
     sheet = titled_sheet(6.9, height, "Where the embryo is", note, detail)
-    _tight(sheet)
+    tight(sheet)
     grid = sheet.subplots(len(heights), columns, squeeze=False, height_ratios=heights).ravel()
     for axes in grid[len(images) :]:
         axes.set_visible(False)
@@ -189,7 +190,7 @@ def device_comparison(
         title, note = f"{title} beside real photographs", f"{note} and real images"
         detail += "; the name of each row says which"
     sheet = titled_sheet(6.9, cell * sum(ratios) + 0.03 * len(rows), title, note, detail)
-    _tight(sheet, left=0.35)
+    tight(sheet, left=0.35)
     grid = sheet.subplots(len(rows), columns, squeeze=False, gridspec_kw=dict(height_ratios=ratios))
     drawn = []
     for line, (name, kind, images) in zip(grid, rows, strict=True):
@@ -199,7 +200,7 @@ def device_comparison(
             _show(axes, image)
             drawn.append((name, kind, i, float(image.mean()), float(image.std())))
         colour = domain_colour(name) if kind == "phantom" else NEUTRAL
-        _row_name(line[0], f"{name}\n{kind}", colour)
+        row_name(line[0], f"{name}\n{kind}", colour)
     return sheet, pd.DataFrame(drawn, columns=["name", "kind", "place", "mean", "sd"])
 
 
@@ -239,7 +240,7 @@ def image_sheet(
     headings = [_heading(name, cell) for name in (*columns, *maps)]
     above = 0.1 + 0.13 * max(heading.count("\n") + 1 for heading in headings)
     sheet = titled_sheet(cell * width + beside, (cell + 0.01) * count + above, title, note, told)
-    _tight(sheet, left=0.2 if rows else 0.0)
+    tight(sheet, left=0.2 if rows else 0.0)
     grid = sheet.subplots(count, width, squeeze=False)
     for axes, heading in zip(grid[0], headings, strict=True):
         axes.set_title(heading, size=_heading_size(headings, cell), pad=3)
@@ -283,7 +284,7 @@ def look_rows(
     cell = (6.9 - beside) / width
     told = f"n = {width} images" + (f"; {detail}" if detail else "")
     sheet = titled_sheet(6.9, (cell + 0.01) * len(looks) + 0.25, title, note, told)
-    _tight(sheet, left=beside)
+    tight(sheet, left=beside)
     grid = sheet.subplots(len(looks), width, squeeze=False)
     for axes, name in zip(grid[0], names, strict=True):
         axes.set_title(_heading(name, cell), size=7, pad=3)

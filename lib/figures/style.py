@@ -10,7 +10,7 @@ import functools
 import io
 import textwrap
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import matplotlib.style
@@ -99,6 +99,11 @@ def arm_name(arm: str) -> str:
     if arm.startswith("labels_"):
         return f"{arm.removeprefix('labels_')} labels"
     return ARM_NAMES.get(arm, arm.replace("_", " "))
+
+
+def interval_text(found: Mapping[str, float]) -> str:
+    """``value`` of a metric with its interval ``low`` to ``high``, three digits."""
+    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
 
 
 class Sheet(Figure):

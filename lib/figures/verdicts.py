@@ -21,7 +21,7 @@ from lib.evaluation.relevance import (
     with_verdicts,
 )
 from lib.evaluation.statistics import aligned, delong, holm, mcnemar, paired_difference
-from lib.figures.style import STRUCTURE_NAMES, arm_name
+from lib.figures.style import STRUCTURE_NAMES, arm_name, interval_text
 
 _MEASURES = {
     "auc": "AUC",
@@ -160,9 +160,8 @@ def _threshold_verdict(comparison: pd.DataFrame, arm: str) -> str:
     return (
         f"- {emphasis}Recalibration alone {words}{emphasis}: the untouched images "
         f"({arm_name(best['arm'])}) at a threshold tuned on the very labels it is judged by, the "
-        f"most that any recalibration could give, has balanced accuracy {best['value']:.3f} "
-        f"[{best['low']:.3f}, {best['high']:.3f}]; {arm_name(arm)} at its frozen threshold "
-        f"{frozen['value']:.3f} [{frozen['low']:.3f}, {frozen['high']:.3f}]."
+        f"most that any recalibration could give, has balanced accuracy {interval_text(best)}; "
+        f"{arm_name(arm)} at its frozen threshold {interval_text(frozen)}."
     )
 
 
@@ -186,10 +185,7 @@ def judge_words(sight: pd.DataFrame) -> str:
         if rows["n"].max() == 0:
             lines.append(f"- **{name}: not judged**, no image of the hold-out has one.")
             continue
-        told = ", ".join(
-            f"{row['view']} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-            for _, row in rows.iterrows()
-        )
+        told = ", ".join(f"{row['view']} {interval_text(row)}" for _, row in rows.iterrows())
         told = f"Dice {told}, n = {rows['n'].max()}"
         if rows["speaks"].all():
             lines.append(f"- {name}: the judge sees it in the true photographs ({told}).")
@@ -250,5 +246,5 @@ def are(count: int, what: str = "") -> str:
 def _worth(called: str, right: int, count: int, short: str, row: pd.Series) -> str:
     if pd.isna(row["value"]):
         return f"Nothing is called {called}: there is no {short}."
-    interval = f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    interval = interval_text(row)
     return f"Of the {count} called {called}, {right or 'none'} rightly so: {short} {interval}."

@@ -8,6 +8,7 @@ import pytest
 
 from lib.evaluation.cell_arms import best_without_labels, compare_arms, gaps_closed, worth_a_look
 from lib.figures.cell_words import (
+    count_words,
     gap_words,
     grouped_words,
     published_words,
@@ -148,3 +149,12 @@ def test_no_two_arms_have_one_name():
     assert cell_arm_name("labels_10") == "10 labelled"
     assert cell_arm_name("reversal_small_particles") == "reversal: small cells + particles"
     assert cell_arm_name("reversal_up_1") == "reversal: up 1"
+
+
+def test_cells_are_counted_a_field():
+    scores = pd.DataFrame(dict(arm=["unet", "unet", "target", "target"], cells=[3, 4, 3, 4],
+                               found=[10, 12, 3, 3]))  # fmt: skip
+    words = count_words(scores, ["unet", "target"])
+    assert words == (
+        "Cells found in a field where 3.5 are: U-Net, untouched 11.0, trained on the target 3.0."
+    )
