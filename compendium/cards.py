@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from compendium.card_parts import left_out, licence
 from compendium.claims.report import markdown_table
 from compendium.field_card import field_card
 from compendium.model_card import model_card
@@ -76,13 +77,7 @@ def data_card(audit: Finished, data: str) -> str:
 
 
 def _embryo_card(audit: Finished, params: TranslationParameters, data: str) -> str:
-    """Markdown: origin, counts, what was left out, duplicates, split and framing of the images.
-
-    Raises
-    ------
-    InputError
-        A table of the audit is missing.
-    """
+    """Markdown: origin, counts, what was left out, duplicates, split and framing of the images."""
     split, integrity = audit.table("split"), audit.table("integrity")
     exact, near = audit.table("exact_duplicates"), audit.table("near_duplicates")
     across = int((~near["same_domain"].astype(bool)).sum())
@@ -102,7 +97,7 @@ def _embryo_card(audit: Finished, params: TranslationParameters, data: str) -> s
         "Widths and heights in pixels.",
         *_depths(integrity),
         "## What was left out",
-        _left_out(audit.table("excluded")),
+        left_out(audit.table("excluded")),
         *_unused(audit),
         "## Duplicates",
         f"Images with an exact twin: {len(exact)}. Pairs that look alike: {len(near)}, of them "
@@ -111,7 +106,7 @@ def _embryo_card(audit: Finished, params: TranslationParameters, data: str) -> s
         "## Framing",
         _framing(audit, split, params),
         "## Licence, consent, use",
-        _licence(params),
+        licence(params.data_kind),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -172,15 +167,8 @@ def _unused(audit: Finished) -> list[str]:
         return []
     return [
         "In the files that are used, but not used themselves (pages, focal planes, channels):",
-        _left_out(audit.table("unused")),
+        left_out(audit.table("unused")),
     ]
-
-
-def _left_out(excluded: pd.DataFrame) -> str:
-    if excluded.empty:
-        return "Nothing."
-    table = excluded.groupby(["domain", "reason"]).size().rename("images").reset_index()
-    return markdown_table(table)
 
 
 def _framing(audit: Finished, split: pd.DataFrame, params: TranslationParameters) -> str:
@@ -195,14 +183,4 @@ def _framing(audit: Finished, split: pd.DataFrame, params: TranslationParameters
         f"Cropped to the embryo ({params.field_of_view} radii to each side), "
         f"{params.image_size} pixels. Embryos found: {', '.join(each)}; of the others the whole "
         "image is used."
-    )
-
-
-def _licence(params: TranslationParameters) -> str:
-    if params.data_kind == "phantom":
-        return "The images are made by the code of this compendium and are free as it is (MIT)."
-    return (
-        "Licence, consent and ethical approval are not known to this compendium: whoever brought "
-        "the images has to state them. Notebooks and figures of the run show some of the images; "
-        "`make reference` keeps none."
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from compendium.card_parts import left_out, licence
 from compendium.claims.report import markdown_table
 from engine.results import Finished, tables_in
 from lib.data.field_parameters import FieldParameters
+from lib.data.interface import NOTHING
 
 _DRAWN_BY = {
     "simulation": "known, since the fields are simulated",
@@ -24,7 +26,7 @@ def field_card(audit: Finished, params: FieldParameters, data: str) -> str:
     split = audit.table("split")
     split["drawn_by"] = split["drawn_by"].fillna("nobody")
     kept = tables_in(audit.folder / "tables")
-    left = audit.table("excluded") if "excluded" in kept else pd.DataFrame()
+    left = audit.table("excluded") if "excluded" in kept else NOTHING
     drawn = dict.fromkeys(split["drawn_by"])
     parts = [
         f"# Data card: the images of profile {params.profile}",
@@ -37,14 +39,12 @@ def field_card(audit: Finished, params: FieldParameters, data: str) -> str:
         "## Who drew the cells",
         "\n".join(f"- {by}: {_DRAWN_BY[by]}" for by in drawn),
         "## What was left out",
-        "Nothing." if left.empty else markdown_table(
-            left.groupby(["domain", "reason"]).size().rename("images").reset_index()
-        ),
+        left_out(left),
         "## Framing",
         f"Tiles or squares of {params.image_size} pixels; side in pixels of the files, 0 for all: "
         + ", ".join(f"{domain} {side}" for domain, side in params.windows.items()) + ".",
         "## Licence, consent, use",
-        _licence(params),
+        licence(params.data_kind),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
@@ -69,13 +69,3 @@ def _counts(split: pd.DataFrame) -> pd.DataFrame:
         for (domain, part), own in split.groupby(["domain", "split"], sort=False)
     ]  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def _licence(params: FieldParameters) -> str:
-    if params.data_kind == "phantom":
-        return "The images are made by the code of this compendium and are free as it is (MIT)."
-    return (
-        "Licence and consent are not known to this compendium: whoever brought the images has to "
-        "state them. Notebooks and figures of the run show some of the images; `make reference` "
-        "keeps none."
-    )

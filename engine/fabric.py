@@ -115,6 +115,17 @@ def autocast_number(fabric: Fabric, params: Parameters) -> torch.dtype:
     return torch.bfloat16 if half else number_kind(fabric, params)["dtype"]
 
 
+def begin_training(
+    params: Parameters, seed: int
+) -> tuple[Fabric, dict[str, Any], torch.memory_format]:
+    """What a training by convolutions begins with: Fabric, everything seeded; device and type of
+    its numbers, for ``to``; and the order in memory that its convolutions are to have."""
+    fabric = make_fabric(params)
+    fabric.seed_everything(seed, verbose=False)
+    layout = layout_of(fabric.device, autocast_number(fabric, params))
+    return fabric, number_kind(fabric, params), layout
+
+
 def device_name(device: torch.device) -> str:
     """``CPU``, or the model of the GPU."""
     return "CPU" if device.type == "cpu" else torch.cuda.get_device_name(device)

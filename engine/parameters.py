@@ -35,6 +35,17 @@ class Parameters(BaseModel):
         return (f"seed {self.seed}",)
 
 
+class SeveralTrainings(Parameters):
+    """Of a study that trains all its arms from one seed or more."""
+
+    training_seeds: int = Field(1, ge=1, le=100)
+
+    @property
+    def further_seeds(self) -> range:
+        """Training seeds besides ``seed``."""
+        return range(self.seed + 1, self.seed + self.training_seeds)
+
+
 def _explain(error: ValidationError, kind: type[Parameters], origin: str) -> str:
     lines = [f"{origin}: {error.error_count()} parameter(s) refused."]
     for problem in error.errors():

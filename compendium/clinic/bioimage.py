@@ -22,7 +22,7 @@ from engine.keys import file_digest
 from engine.paths import ROOT
 from lib.data.framing import crop
 from lib.data.images import fit, to_grey
-from lib.data.phantoms import BLOCK, RUNS
+from lib.data.seed_ranges import BLOCK, RUNS
 from lib.figures.style import arm_name
 from lib.models.bundle import Bundle
 from lib.models.parameters import TranslationParameters

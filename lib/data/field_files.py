@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from engine.progress import progress
 from lib.data.field_cuts import Cut, cut_image, cut_map, cuts_of
 from lib.data.fields import COLUMNS, FieldSource
 from lib.data.images import to_grey
-from lib.data.inspection import inspect_files
+from lib.data.inspection import file_hashes, inspect_files, tell
 from lib.data.interface import NOTHING
 from lib.data.label_maps import read_components, read_label_map
 from lib.data.reading import check_inside, read_bytes, read_stored
@@ -107,8 +106,7 @@ class FieldFiles(FieldSource):
 
     def fingerprint(self) -> str:
         paths = [self.root / id for id in self._entries["id"]]
-        with ThreadPoolExecutor() as pool:
-            digests = list(progress(pool.map(digest_if_there, paths), len(paths), "files hashed"))
+        digests = file_hashes(paths, digest_if_there)
         listed = self._entries.assign(sha256=digests).sort_values("id")
         return digest(
             dict(images=listed.to_csv(index=False), drawing=self._drawing(), windows=self._windows,
@@ -136,14 +134,7 @@ class FieldFiles(FieldSource):
         self.excluded = pd.concat(
             [self.excluded, pd.DataFrame(left_out, columns=NOTHING.columns)], ignore_index=True
         )
-        if left_out:
-            warnings.warn(
-                f"{len(left_out)} of {len(self._entries)} images in {self.root} cannot be used and "
-                f"are left out; first: {left_out[0]['reason']}",
-                stacklevel=3,
-            )
-        for sentence in found.warnings:
-            warnings.warn(sentence, stacklevel=3)
+        tell(found, [one["reason"] for one in left_out], len(self._entries), self.root)
         table = pd.DataFrame(rows, columns=COLUMNS)
         self._check(table)
         return table

@@ -15,14 +15,13 @@ from lib.data.field_parameters import ROWS as DOWN
 from lib.data.field_parameters import FieldParameters
 from lib.data.fields import COLUMNS, FieldSource
 from lib.data.interface import NOTHING
+from lib.data.seed_ranges import BLOCK, RUNS
 from lib.phantom.cell_optics import DEVICES, photograph_cultures
 from lib.phantom.cells import LINES, Cultures, grow_cultures
 
 # What grows in the dish of a device: the gel holds one line and magnetic particles.
 GEL = "gel"
 IN_GEL = ("spindle",)
-BLOCK = 1_000_000  # seeds per domain
-RUNS = 300_000
 _TOGETHER = 8  # frames grown at once
 
 
@@ -79,8 +78,7 @@ class PhantomFields(FieldSource):
     def through(self, device: str) -> PhantomFields:
         if device not in self.truth_domains:
             return super().through(device)
-        view = PhantomFields(self._params, device)
-        return view
+        return PhantomFields(self._params, device)
 
     def _made_from(self) -> str:
         names = {"seed", "source_domain", "target_domain", "source_frames", "target_frames",

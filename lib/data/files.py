@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from engine.keys import file_digest
-from engine.progress import progress
-from lib.data.inspection import inspect_files
+from lib.data.inspection import file_hashes, inspect_files, tell
 from lib.data.interface import COLUMNS, ImageCache, Source, check_table
 from lib.data.parameters import ImageParameters
 from lib.data.reading import check_inside, check_there, read_bytes, read_stored
@@ -76,8 +73,7 @@ class FileSource(Source):
 
     def fingerprint(self) -> str:
         paths = [self.root / id for id in self._entries["id"]]
-        with ThreadPoolExecutor() as pool:
-            digests = list(progress(pool.map(file_digest, paths), len(paths), "files hashed"))
+        digests = file_hashes(paths)
         listed = self._entries.assign(sha256=digests).sort_values("id")
         return hashlib.sha256(listed.to_csv(index=False).encode()).hexdigest()
 
@@ -87,14 +83,7 @@ class FileSource(Source):
         )
         self.excluded = pd.concat([self.excluded, found.excluded], ignore_index=True)
         self.unused = found.unused
-        if len(found.excluded):
-            warnings.warn(
-                f"{len(found.excluded)} of {len(self._entries)} images in {self.root} cannot be "
-                f"used and are left out; first: {found.excluded['reason'].iloc[0]}",
-                stacklevel=3,
-            )
-        for sentence in found.warnings:
-            warnings.warn(sentence, stacklevel=3)
+        tell(found, found.excluded["reason"].tolist(), len(self._entries), self.root)
         check_table(found.table, self._entries["domain"].unique(), str(self.root))
         further = [name for name in found.table.columns if name not in COLUMNS]
         return found.table[COLUMNS + further]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
+from engine.keys import file_digest
 from engine.progress import progress
 from lib.data.depth import device_bits, mixed, scattered
 from lib.data.reading import check_inside, read_bytes, read_stored
@@ -39,6 +41,28 @@ class Inspected:
     excluded: pd.DataFrame
     unused: pd.DataFrame
     warnings: list[str]
+
+
+def tell(found: Inspected, left_out: Sequence[str], count: int, root: Path) -> None:
+    """Warn, in the name of whoever asked for a table, of what is amiss with the files of a source.
+
+    ``left_out`` are the reasons of those of its ``count`` images that cannot be used.
+    """
+    level = 4  # who called `table`, which called the source's own look, which called this
+    if left_out:
+        warnings.warn(
+            f"{len(left_out)} of {count} images in {root} cannot be used and are left out; first: "
+            f"{left_out[0]}",
+            stacklevel=level,
+        )
+    for sentence in found.warnings:
+        warnings.warn(sentence, stacklevel=level)
+
+
+def file_hashes(paths: Sequence[Path], of: Callable[[Path], str] = file_digest) -> list[str]:
+    """``of`` each file, its SHA-256, several at once."""
+    with ThreadPoolExecutor() as pool:
+        return list(progress(pool.map(of, paths), len(paths), "files hashed"))
 
 
 def inspect_files(

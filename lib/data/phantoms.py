@@ -14,11 +14,10 @@ import pandas as pd
 from engine.errors import InputError
 from lib.data.interface import COLUMNS, MASKS, NOTHING, ImageCache, Source, check_table
 from lib.data.parameters import ImageParameters
+from lib.data.seed_ranges import BLOCK, RUNS
 from lib.phantom.embryo import Embryos, grow
 from lib.phantom.optics import DEVICES, Photographs, photograph
 
-BLOCK = 1_000_000  # seeds per domain, the most phantoms a domain may have
-RUNS = 300_000  # so that all seeds lie below those that trained the framing (2**40)
 _BATCH = 128  # phantoms drawn at once
 
 

@@ -13,15 +13,11 @@ from torch import Tensor
 from lib.data.framing import crop
 from lib.data.images import to_grey
 from lib.data.parameters import ImageParameters
-from lib.data.phantoms import RUNS
+from lib.data.seed_ranges import BLOCK, FIRST_SIMULATED, RUNS
 from lib.phantom.embryo import grow
 from lib.phantom.optics import Photographs, photograph
 from lib.phantom.random_optics import random_machine, rephotograph_at_random
 
-# Phantoms from here on are met in no experiment: those of runs lie below 2**40, those that trained
-# the framing follow from there.
-FIRST_SEED = 1 << 41
-_MOST = 1_000_000  # phantoms, as a domain of a run may have
 _APART = 1 << 27  # between two seeds: room for all looks of all phantoms
 _TOGETHER = 8  # phantoms before one random machine
 _STREAM = "random"  # of the draws of a machine, which has no name
@@ -40,10 +36,10 @@ class Looks:
 def random_looks(params: ImageParameters, count: int, looks: int, seed: int) -> Looks:
     """Photograph ``count`` phantoms, each by the source's device and by ``looks`` random machines.
 
-    Framed and sized as the images of ``params``. No phantom is one of a run, see ``FIRST_SEED``;
-    ``seed`` chooses phantoms and machines.
+    Framed and sized as the images of ``params``. No phantom is one of a run, see
+    ``FIRST_SIMULATED``; ``seed`` chooses phantoms and machines.
     """
-    first = FIRST_SEED + (seed % RUNS) * _APART
+    first = FIRST_SIMULATED + (seed % RUNS) * _APART
     starts = range(0, count, _TOGETHER)
     blocks = [first + np.arange(start, min(start + _TOGETHER, count)) for start in starts]
     with ThreadPoolExecutor(params.threads) as pool:
@@ -62,7 +58,7 @@ def _block(seeds: np.ndarray, params: ImageParameters, looks: int) -> tuple[np.n
     others = []
     for look in range(looks):
         # A photograph's noise belongs to the photograph, so each look has seeds of its own.
-        own = seeds + look * _MOST
+        own = seeds + look * BLOCK
         taken = photograph(embryos, own, _STREAM, params.phantom_width, random_machine(rng))
         others.append(crops(taken, moves, params))
     return crops(good, moves, params)[:, None], np.stack(others, axis=1)

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from engine.store import Store
 from lib.data.field_parameters import COLUMNS, ROWS, FieldParameters
-from lib.data.field_phantoms import GEL, RUNS, grown, tiles_of
+from lib.data.field_phantoms import GEL, grown, tiles_of
+from lib.data.seed_ranges import FIRST_SIMULATED, RUNS
 from lib.phantom.cell_optics import photograph_by_random, photograph_cultures
 
-# Cultures from here on are met in no experiment: those of runs lie below 2**40.
-FIRST_SEED = 1 << 41
 _APART = 1 << 22  # between two seeds
 _TOGETHER = 8  # frames grown at once
 _WATCHED, _EMPTY = 1 << 20, 1 << 21  # seeds of those begin so far behind the others
@@ -23,7 +22,7 @@ _WATCHED, _EMPTY = 1 << 20, 1 << 21  # seeds of those begin so far behind the ot
 def _seeds(count: int, seed: int, after: int = 0) -> list[list[int]]:
     """Seeds of as many frames as ``count`` tiles take, in blocks."""
     frames = -(-count // (ROWS * COLUMNS))
-    first = FIRST_SEED + (seed % RUNS) * _APART + after
+    first = FIRST_SIMULATED + (seed % RUNS) * _APART + after
     return [
         list(range(first + start, first + min(start + _TOGETHER, frames)))
         for start in range(0, frames, _TOGETHER)

@@ -6,20 +6,15 @@ from typing import Literal
 
 from pydantic import Field
 
+from engine.parameters import SeveralTrainings
 from lib.data.field_parameters import FieldParameters
 from lib.models.parameters import TranslatorParameters
 from lib.models.unet_parameters import UNetParameters
 
 
-class CellParameters(FieldParameters, TranslatorParameters, UNetParameters):
+class CellParameters(FieldParameters, TranslatorParameters, UNetParameters, SeveralTrainings):
     """What this study asks beyond fields, translators and U-Nets."""
 
-    training_seeds: int = Field(1, ge=1, le=100)
     fda_beta: float = Field(0.05, gt=0.0, le=0.5)  # share of the spectrum taken from the source
     # Where the discriminator looks in the rows of Table 1 that change the source images.
     reversal_place: Literal["bottom", "up_1", "up_2", "last"] = "bottom"
-
-    @property
-    def further_seeds(self) -> range:
-        """Training seeds besides ``seed``."""
-        return range(self.seed + 1, self.seed + self.training_seeds)

@@ -16,13 +16,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from engine.checkpoints import Checkpoints
-from engine.fabric import (
-    autocast_number,
-    layout_of,
-    make_fabric,
-    number_kind,
-    stop_if_diverged,
-)
+from engine.fabric import begin_training, layout_of, stop_if_diverged
 from engine.processes import Ranks, SharedBatchNorm
 from engine.progress import progress
 from lib.models.calibration import Calibration, match_called
@@ -94,11 +88,8 @@ def train_classifier(
     -------
     The network in evaluation mode, and its history: epoch, loss, valid_auc.
     """
-    fabric = make_fabric(params)
-    fabric.seed_everything(seed, verbose=False)
+    fabric, kind, layout = begin_training(params, seed)
     ranks = Ranks(fabric)
-    kind = number_kind(fabric, params)
-    layout = layout_of(fabric.device, autocast_number(fabric, params))
     network = network.to(**kind, memory_format=layout)
     targets = torch.tensor(labels).to(**kind)
     together = min(params.classifier_batch * ranks.count, len(train))
@@ -246,6 +237,7 @@ class FoldEnsemble:
 
 @torch.inference_mode()
 def normalised_by(network: nn.Module, stack: Tensor, batch: int = 128) -> nn.Module:
+    """A copy whose batch norms have means and variances of a uint8 stack (N, C, H, W): AdaBN."""
     network = copy.deepcopy(network).eval()
     layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for layer in layers:

@@ -17,13 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.checkpoints import Checkpoints
-from engine.fabric import (
-    autocast_number,
-    layout_of,
-    make_fabric,
-    number_kind,
-    stop_if_diverged,
-)
+from engine.fabric import begin_training, stop_if_diverged
 from engine.processes import Ranks, SharedBatchNorm
 from engine.progress import progress
 from lib.models.adaptation import METHODS, Opponents, read, rounds
@@ -81,11 +75,8 @@ def train_source_free(
     DivergedError
         A loss is not finite or explodes.
     """
-    fabric = make_fabric(params)
-    fabric.seed_everything(seed, verbose=False)
+    fabric, kind, layout = begin_training(params, seed)
     ranks = Ranks(fabric)
-    kind = number_kind(fabric, params)
-    layout = layout_of(fabric.device, autocast_number(fabric, params))
     opponents = Opponents(network, METHODS["mdnet"], params.discriminator_width)
     opponents = opponents.to(**kind, memory_format=layout)
     before = copy.deepcopy(network).eval().requires_grad_(False)

@@ -28,13 +28,14 @@ from lib.models.cyclegan import (
     identity_loss,
 )
 from lib.models.parameters import TranslatorParameters
+from lib.models.rounds import Rounds
 from lib.models.texture import TextureLoss, TextureWeight
 
 Losses = dict[str, Tensor]
 LOSS_NAMES = ("adversarial", "cycle", "identity", "texture", "discriminator")
 
 
-class Batches:
+class Batches(Rounds):
     """Batches in [-1, 1] from a uint8 stack, each image once in a shuffled round, for ever.
 
     With ``flips`` every second image is mirrored left to right, as light from above allows. Only
@@ -44,29 +45,16 @@ class Batches:
     def __init__(
         self, stack: Tensor, batch: int, flips: bool, generator: torch.Generator, part: slice
     ) -> None:
-        self.stack, self.batch, self.flips, self.generator = stack, batch, flips, generator
-        self.part = part
-        self.queue = torch.empty(0, dtype=torch.long)
+        super().__init__(len(stack), batch, generator)
+        self.stack, self.flips, self.part = stack, flips, part
 
     def draw(self) -> Tensor:
         """This process's part of the next batch, float32 (N, C, H, W)."""
-        while len(self.queue) < self.batch:
-            order = torch.randperm(len(self.stack), generator=self.generator)
-            self.queue = torch.cat([self.queue, order])
-        images = to_unit(self.stack[self.queue[: self.batch][self.part]])
+        images = to_unit(self.stack[self.take()[self.part]])
         if self.flips:
             mirrored = (torch.rand(self.batch, generator=self.generator) < 0.5)[self.part]
             images[mirrored] = images[mirrored].flip(-1)
-        self.queue = self.queue[self.batch :]
         return images
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """What is left of the round; the generator is whoever's it is."""
-        return {"queue": self.queue}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over what ``state_dict`` gave."""
-        self.queue = state["queue"]
 
 
 def linear_decay(step: int, steps: int, start: float) -> float:

@@ -13,16 +13,11 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from engine.checkpoints import Checkpoints
-from engine.fabric import (
-    autocast_number,
-    layout_of,
-    make_fabric,
-    number_kind,
-    stop_if_diverged,
-)
+from engine.fabric import begin_training, stop_if_diverged
 from engine.progress import progress
 from lib.models.adversarial import reversal_schedule
 from lib.models.classifier import to_unit
+from lib.models.rounds import Rounds
 from lib.models.segmentation import dice_loss
 from lib.models.translation import linear_decay
 from lib.models.unet import Opponents, PretrainedUNet, UNet
@@ -58,30 +53,6 @@ CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
     "noisy": noisy,
     "randomised": _randomised,
 }
-
-
-class Rows:
-    """Batches of indices below ``count``, each index once in a shuffled round, for ever."""
-
-    def __init__(self, count: int, batch: int, generator: torch.Generator) -> None:
-        self.count, self.batch, self.generator = count, batch, generator
-        self.queue = torch.empty(0, dtype=torch.long)
-
-    def draw(self) -> Tensor:
-        """The next batch, (batch,)."""
-        while len(self.queue) < self.batch:
-            order = torch.randperm(self.count, generator=self.generator)
-            self.queue = torch.cat([self.queue, order])
-        rows, self.queue = self.queue[: self.batch], self.queue[self.batch :]
-        return rows
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """What is left of the round; the generator is whoever's it is."""
-        return {"queue": self.queue}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over what ``state_dict`` gave."""
-        self.queue = state["queue"]
 
 
 def turned(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,10 +91,7 @@ def train_unet(
     DivergedError
         A loss is not finite or explodes.
     """
-    fabric = make_fabric(params)
-    fabric.seed_everything(seed, verbose=False)
-    kind = number_kind(fabric, params)
-    layout = layout_of(fabric.device, autocast_number(fabric, params))
+    fabric, kind, layout = begin_training(params, seed)
     network: nn.Module = PretrainedUNet() if pretrained else UNet(params.unet_filters)
     trained = network
     if place:
@@ -141,7 +109,7 @@ def train_unet(
     change = CHANGES[changes]
     order = torch.Generator().manual_seed(seed)
     ours, theirs = (
-        Rows(len(images), batch, order) for images in (stack, stack if target is None else target)
+        Rounds(len(images), batch, order) for images in (stack, stack if target is None else target)
     )
     parts |= dict(order=order, ours=ours, theirs=theirs)
 
@@ -152,14 +120,14 @@ def train_unet(
     losses: dict[str, list[float]] = dict(loss=[], game=[])
     for step in progress(range(done, params.unet_steps), label="U-Net steps"):
         trained.train()
-        rows = ours.draw()
+        rows = ours.take()
         images, wanted = turned(stack[rows], masks[rows])
         wanted = wanted.to(**kind)
         with fabric.autocast():
             if place:
                 # Both domains pass together: normalised apart, features would hide the difference
                 # from the discriminator and show it in use.
-                others = target[theirs.draw()]
+                others = target[theirs.take()]
                 both = torch.cat([images, turned(others, others)[0]])
                 weight = params.reversal_weight * reversal_schedule(step / params.unet_steps)
                 logits, game = trained(shown(both), len(images), weight)

@@ -61,60 +61,53 @@ def _about(rng, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _phase(rng) -> Microscope:
+def _good_camera(
+    rng, contrast: Callable[[View], np.ndarray], level: tuple[float, float], slant: float,
+    clouds: float = 0.012,
+) -> Microscope:  # fmt: skip
+    """A microscope of a laboratory: sharp, even light, little noise."""
     return Microscope(
-        contrast=partial(
-            phase_contrast,
-            sign=1,
-            halo=rng.uniform(0.72, 0.90),
-            reach=rng.uniform(3.2, 4.8),
-            contrast=rng.uniform(0.28, 0.40),
-            ring=1.0,
-        ),
+        contrast=contrast,
         softness=rng.uniform(0.45, 0.65),
-        level=rng.uniform(0.44, 0.52),
+        level=rng.uniform(*level),
         gamma=1.0,
-        slant=rng.uniform(0.0, 0.06),
-        clouds=0.012,
+        slant=rng.uniform(0.0, slant),
+        clouds=clouds,
         mottle=0.008,
         noise=rng.uniform(1.5, 3.0),
     )
+
+
+def _phase(rng) -> Microscope:
+    contrast = partial(
+        phase_contrast,
+        sign=1,
+        halo=rng.uniform(0.72, 0.90),
+        reach=rng.uniform(3.2, 4.8),
+        contrast=rng.uniform(0.28, 0.40),
+        ring=1.0,
+    )
+    return _good_camera(rng, contrast, level=(0.44, 0.52), slant=0.06)
 
 
 def _dic(rng) -> Microscope:
-    return Microscope(
-        contrast=partial(
-            interference_contrast,
-            angle=-0.75 * np.pi + rng.uniform(-0.1, 0.1),  # how the prism stands
-            gain=rng.uniform(0.45, 0.7),
-        ),
-        softness=rng.uniform(0.45, 0.65),
-        level=rng.uniform(0.44, 0.52),
-        gamma=1.0,
-        slant=rng.uniform(0.0, 0.12),
-        clouds=0.012,
-        mottle=0.008,
-        noise=rng.uniform(1.5, 3.0),
+    contrast = partial(
+        interference_contrast,
+        angle=-0.75 * np.pi + rng.uniform(-0.1, 0.1),  # how the prism stands
+        gain=rng.uniform(0.45, 0.7),
     )
+    return _good_camera(rng, contrast, level=(0.44, 0.52), slant=0.12)
 
 
 def _brightfield(rng) -> Microscope:
-    return Microscope(
-        contrast=partial(
-            defocused,
-            focus=rng.choice([-1.0, 1.0]) * rng.uniform(1.5, 3.5),
-            power=0.35,
-            refraction=0.25,
-            density=0.05,
-        ),
-        softness=rng.uniform(0.45, 0.65),
-        level=rng.uniform(0.50, 0.62),
-        gamma=1.0,
-        slant=rng.uniform(0.0, 0.10),
-        clouds=0.015,
-        mottle=0.008,
-        noise=rng.uniform(1.5, 3.0),
+    contrast = partial(
+        defocused,
+        focus=rng.choice([-1.0, 1.0]) * rng.uniform(1.5, 3.5),
+        power=0.35,
+        refraction=0.25,
+        density=0.05,
     )
+    return _good_camera(rng, contrast, level=(0.50, 0.62), slant=0.10, clouds=0.015)
 
 
 def _gel(rng) -> Microscope:

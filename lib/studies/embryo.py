@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from engine.parameters import check_params
+from engine.parameters import SeveralTrainings, check_params
 from engine.study import Study
 from lib.models.adaptation_parameters import AdaptationParameters
 from lib.models.cut_parameters import CutParameters
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 # Whoever reads parameters imports this: what takes seconds to import, it imports when it is called.
 
 
-class EmbryoParameters(TranslationParameters, CutParameters, AdaptationParameters):
+class EmbryoParameters(
+    TranslationParameters, CutParameters, AdaptationParameters, SeveralTrainings
+):
     """What this study asks beyond images, classifier and translator."""
 
-    training_seeds: int = Field(1, ge=1, le=100)  # notebook 04 trains all arms from this many
-    repeated_splits: int = Field(1, ge=1, le=100)  # and on so many divisions of the images
+    repeated_splits: int = Field(1, ge=1, le=100)  # divisions of the images, in notebook 04
     texture_strong_weight: float = Field(30.0, gt=0.0)  # times the weight, in an ablation
     rivals: bool = False  # notebook 04: adapted classifiers, CUT, and what labels would buy
     ablation_study: bool = True  # notebook 03: two translators that are known to fail
@@ -32,11 +33,6 @@ class EmbryoParameters(TranslationParameters, CutParameters, AdaptationParameter
     prior_stress: bool = False  # translators for other shares of positives, in notebook 04
     # Share of positives where it is to be decided, for PPV and NPV; None: that of the hold-out.
     prevalence: float | None = Field(None, gt=0.0, lt=1.0)
-
-    @property
-    def further_seeds(self) -> range:
-        """Training seeds besides ``seed``."""
-        return range(self.seed + 1, self.seed + self.training_seeds)
 
 
 def open_images(params: EmbryoParameters, data_root: Path) -> Source:

@@ -38,6 +38,7 @@ def test_it_counts_images_groups_and_drawn_ones(audit, params):
     card = field_card(audit, params, "f00")
     assert "**Real** images, as the user brought them in `mine`." in card
     assert "`f00`" in card
+    assert "not known to this compendium" in card
     assert "| flat | train | 2 | 2 | 2 |" in card
     assert "| gel | train | 2 | 1 | 0 |" in card
     assert "| gel | holdout | 1 | 1 | 1 |" in card
@@ -62,4 +63,4 @@ def test_it_lists_what_was_left_out_and_the_windows(audit, params):
 def test_phantoms_are_said_to_be_no_cells(audit):
     card = field_card(audit, CellParameters(study="cells"), "f00")
     assert "**Synthetic.**" in card
-    assert "Licence and consent" not in card
+    assert "not known to this compendium" not in card

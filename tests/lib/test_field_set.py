@@ -14,15 +14,24 @@ from engine.parameters import check_params, load_params
 from engine.paths import ROOT
 from engine.store import Store
 from lib.data import simulated_fields as simulation
-from lib.data.field_phantoms import BLOCK, RUNS
 from lib.data.field_set import PARTS, FieldSet, divide
 from lib.data.field_sources import JoinedFields, open_fields
 from lib.data.fields import COLUMNS, FieldSource
-from lib.evaluation.cell_arms import UNTOUCHED, needs_no_labels
+from lib.data.seed_ranges import BLOCK, RUNS
+from lib.evaluation.cell_arms import (
+    UNTOUCHED,
+    Fits,
+    compare_arms,
+    needs_no_labels,
+    read_home,
+    score_arms,
+)
 from lib.models import cell_readers, cell_translators
 from lib.models.cell_parameters import CellParameters
-from lib.models.cell_readers import FEW, few_groups, readers_of, with_particles
+from lib.models.cell_readers import FEW, Fitted, few_groups, readers_of, with_particles
 from lib.models.cell_translators import translators_of
+from lib.models.unet import UNet
+from lib.models.unet_training import chances
 from lib.phantom.cells import SMALL
 from lib.studies import cells
 
@@ -563,3 +572,22 @@ def test_the_published_profile_has_the_published_sizes():
     assert p.translator_steps == round(50 * 5239 / 16)
     own = cell_translators.PUBLISHED_GENERATOR
     assert {name: getattr(p, name) for name in own} == own | dict(texture_loss=p.texture_loss)
+
+
+def test_at_home_every_network_without_target_labels_is_judged_as_any_arm(fields):
+    torch.manual_seed(0)
+    networks = {name: UNet(4).eval() for name in ("unet", "randomised", "labels_1", "target")}
+    readers = {
+        name: Fitted(network, 0.4 + 0.05 * place, pd.DataFrame(), 0.0)
+        for place, (name, network) in enumerate(networks.items())
+    }
+    home = read_home(fields, Fits(readers, {})).set_index("arm")
+    assert list(home.index) == ["unet", "randomised"]
+    rows = fields.rows("phase", "holdout")
+    found = {name: chances(networks[name], fields.stack(rows)) >= readers[name].threshold
+             for name in home.index}  # fmt: skip
+    table = compare_arms(score_arms(fields, found, rows, 0), ["dice"]).set_index("arm")
+    for name, row in home.iterrows():
+        assert row["threshold"] == readers[name].threshold
+        for part in ("value", "low", "high", "n", "groups", "seeds"):
+            assert row[part] == table.loc[name, part], (name, part)

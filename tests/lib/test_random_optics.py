@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.data.random_looks import FIRST_SEED, random_looks
+from lib.data.random_looks import random_looks
+from lib.data.seed_ranges import FIRST_SIMULATED
 from lib.phantom.embryo import grow
 from lib.phantom.optics import DEVICES, photograph
 from lib.phantom.random_optics import random_machine, rephotograph_at_random
@@ -48,7 +49,7 @@ def test_more_phantoms_leave_the_first_ones_as_they_are(looks):
 
 def test_no_phantom_of_a_run_is_among_them():
     largest = (300_000 - 1 + 1) * 3 * 1_000_000
-    assert largest < FIRST_SEED
+    assert largest < FIRST_SIMULATED
 
 
 def test_machines_surround_the_devices():

@@ -18,12 +18,12 @@ from lib.evaluation.overlap import dice
 from lib.models.cell_parameters import CellParameters
 from lib.models.cyclegan import Generator
 from lib.models.imagenet import NETWORK, imagenet_network
+from lib.models.rounds import Rounds
 from lib.models.segmentation import dice_loss
 from lib.models.unet import PLACES, Opponents, PretrainedUNet, UNet
 from lib.models.unet_training import (
     CHANGES,
     THRESHOLDS,
-    Rows,
     best_threshold,
     chances,
     mean_dice,
@@ -203,16 +203,16 @@ def test_changes_keep_kind_and_place_and_differ_by_image_and_seed(name):
 
 
 def test_a_round_of_rows_has_every_index_once():
-    rows = Rows(7, 3, torch.Generator().manual_seed(0))
-    drawn = torch.cat([rows.draw() for _ in range(14)])
+    rows = Rounds(7, 3, torch.Generator().manual_seed(0))
+    drawn = torch.cat([rows.take() for _ in range(14)])
     for start in range(0, 42, 7):
         assert sorted(drawn[start : start + 7].tolist()) == list(range(7))
     assert not torch.equal(drawn[:7], drawn[7:14])
-    rows.draw()
-    other = Rows(7, 3, torch.Generator().set_state(rows.generator.get_state()))
+    rows.take()
+    other = Rounds(7, 3, torch.Generator().set_state(rows.generator.get_state()))
     other.load_state_dict(rows.state_dict())
     for _ in range(3):
-        assert torch.equal(rows.draw(), other.draw())
+        assert torch.equal(rows.take(), other.take())
 
 
 # --- training -------------------------------------------------------------------------------

@@ -1,0 +1,9 @@
+"""Which seeds belong to whom, so that no phantom of a run is one that anything learnt from."""
+
+from __future__ import annotations
+
+BLOCK = 1_000_000  # seeds per domain, the most phantoms a domain may have
+RUNS = 300_000  # so that all seeds lie below those that trained the framing (2**40)
+# Phantoms from here on are met in no experiment: those of runs lie below 2**40, those that trained
+# the framing follow from there.
+FIRST_SIMULATED = 1 << 41
