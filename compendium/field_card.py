@@ -1,4 +1,4 @@
-"""The data card of a run on fields of cells: what its images are, and who drew the cells."""
+"""The data card of a run on fields: what its images are, and who drew what is in them."""
 
 from __future__ import annotations
 
@@ -41,8 +41,7 @@ def field_card(audit: Finished, params: FieldParameters, data: str) -> str:
         "## What was left out",
         left_out(left),
         "## Framing",
-        f"Tiles or squares of {params.image_size} pixels; side in pixels of the files, 0 for all: "
-        + ", ".join(f"{domain} {side}" for domain, side in params.windows.items()) + ".",
+        params.framing,
         "## Licence, consent, use",
         licence(params.data_kind),
     ]  # fmt: skip
@@ -53,8 +52,7 @@ def origin(params: FieldParameters) -> str:
     """What the images of a run are, in bold."""
     if params.data_kind == "phantom":
         return (
-            "**Synthetic.** Phantom cultures, grown by a program and photographed by simulated "
-            "microscopes. No number made from them says anything of real cells."
+            f"**Synthetic.** {params.origin} No number made from them says anything of real ones."
         )
     return f"**Real** images, as the user brought them in `{params.data_dir}`."
 

@@ -13,14 +13,15 @@ from compendium.architecture import PAGE as ARCHITECTURE
 from compendium.architecture import rooms_table
 from compendium.architecture_picture import write_picture
 from compendium.bench.text import growth_text, speed_text
-from compendium.cell_results import cell_results
 from compendium.claims.consistency import Verdict
 from compendium.claims.published import adaptation
 from compendium.claims.report import markdown_table, summary
+from compendium.field_results import cell_results, finished_notebook, stain_results
 from engine.parameters import load_params
 from engine.paths import ROOT
 from engine.results import Finished
 from lib.evaluation.transfer import real_words
+from lib.figures import augmentation_words, stain_words, stains
 from lib.figures.cell_words import (
     count_words,
     gap_words,
@@ -29,6 +30,7 @@ from lib.figures.cell_words import (
     translation_words,
 )
 from lib.figures.severity import published_untouched, severity_words
+from lib.figures.study import study_answer
 from lib.figures.style import arm_name, interval_text
 from lib.figures.verdicts import control_verdict, difference_verdict
 from lib.models.fitting import SIMULATED
@@ -36,13 +38,14 @@ from lib.models.fitting import SIMULATED
 REFERENCE = ROOT / "results" / "reference"
 PROFILES = {"phantom_full": "synthetic", "sperm": "real"}
 RIVALS = ROOT / "docs" / "rivals.md"
+TEXTURES = ROOT / "docs" / "texture_study.md"
 PAGES = (
-    ROOT / "README.md", ROOT / "docs" / "own_devices.md", RIVALS, ROOT / "docs" / "cells.md",
-    ARCHITECTURE,
+    ROOT / "README.md", ROOT / "docs" / "own_devices.md", RIVALS, TEXTURES,
+    ROOT / "docs" / "cells.md", ROOT / "docs" / "stain.md", ARCHITECTURE,
 )  # fmt: skip
 BLOCK = re.compile(
     r"<!-- (results|severity|fidelity|real|seeds|claims|own_devices|bench|growth|rooms|trials"
-    r"|cells|cells_found) -->"
+    r"|cells|cells_found|textures|stain|stain_found) -->"
     r"\n.*?<!-- /\1 -->",
     re.DOTALL,
 )
@@ -155,6 +158,11 @@ def own_devices_text() -> str:
     return "\n".join(lines) + "\n"
 
 
+def textures_text() -> str:
+    """Markdown: whether a texture loss helps, over several trainings."""
+    return study_answer(pd.read_csv(TEXTURES.with_suffix(".csv"))) + "\n"
+
+
 def cells_text() -> str:
     """Markdown: what is lost between two microscopes for cells, and what comes back."""
     return gap_words(*cell_results(REFERENCE / "cells")) + "\n"
@@ -170,6 +178,31 @@ def cells_found_text() -> str:
         count_words(scores, ["unet", "cyclegan", "simulated", "random_optics", "target"]),
     ]
     return "\n\n".join(words) + "\n"
+
+
+def stain_text() -> str:
+    """Markdown: what another stain takes of nuclei, and what translation brings back."""
+    scores, table, home = stain_results(REFERENCE / "stain")
+    words = (stain_words.gap_words(scores, table, home), stain_words.control_words(scores, table))
+    return "\n".join(words) + "\n"
+
+
+def stain_found_text() -> str:
+    """Markdown: losses, random stains, quality beside use, the Ki67 index, and GAN augmentation."""
+    folder = REFERENCE / "stain"
+    scores, table, _ = stain_results(folder)
+    kept = finished_notebook(folder)
+    errors = kept.table("index_errors")
+    names = {kind: stains.kind_name(kind) for kind in errors["image"]}
+    parts = {
+        "Texture losses, CUT, a mean of all": stain_words.texture_words(scores),
+        "Detectors under changed stains": stain_words.random_words(scores, table),
+        "Measures of image quality": stain_words.agreement_words(kept.table("rank_agreement")),
+        "The Ki67 index": stain_words.index_words(errors, names),
+        "GANs": augmentation_words.gan_words(kept.table("gan_distances")),
+        "Classifiers": augmentation_words.way_words(kept.table("augmentation_differences")),
+    }
+    return "\n\n".join(f"**{title}**\n\n{words}" for title, words in parts.items()) + "\n"
 
 
 def trials_table() -> str:
@@ -199,6 +232,7 @@ def filled(text: str) -> str:
         seeds=seeds_text,
         claims=claims_table, own_devices=own_devices_text, bench=bench_texts, growth=growth_of_one,
         rooms=rooms_table, trials=trials_table, cells=cells_text, cells_found=cells_found_text,
+        textures=textures_text, stain=stain_text, stain_found=stain_found_text,
     )  # fmt: skip
     return BLOCK.sub(
         lambda found: f"<!-- {found[1]} -->\n{tables[found[1]]()}<!-- /{found[1]} -->", text

@@ -18,7 +18,7 @@ from engine.plan import in_order
 from engine.study import study_names
 
 # Of each study, the profile that tests its notebooks.
-SMOKE = {"embryo": "smoke", "cells": "cells_smoke"}
+SMOKE = {"embryo": "smoke", "stain": "stain_smoke", "cells": "cells_smoke"}
 STUDY_OF = {path: study for study in study_names() for path in notebook_paths(study)}
 NOTEBOOKS = sorted(STUDY_OF)
 PROFILES = sorted(path for path in (ROOT / "params").glob("*.yaml") if path.stem != "claims")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pandas as pd
-
-from compendium.cell_results import cell_results
-from compendium.site.markup import PERCENT, escaped, table
+from compendium.field_results import cell_results
+from compendium.site.arm_table import arm_table
+from compendium.site.markup import PERCENT
 from compendium.site.run import SiteRun
 from lib.figures.cell_words import gap_words, published_words, texture_words, translation_words
 from lib.figures.cells import cell_arm_name
-from lib.figures.style import interval_text
 
 
 def cells_found(run: SiteRun) -> Iterator[str]:
@@ -26,18 +24,5 @@ def cells_found(run: SiteRun) -> Iterator[str]:
     yield "Texture and structure losses:\n\n" + texture_words(scores) + "\n"
     yield published_words(scores, arms) + "\n"
     yield f"### Every arm, {run.images}\n"
-    yield _arms(arms, run.images) + "\n"
-
-
-def _arms(arms: pd.DataFrame, images: str) -> str:
-    values = {(row["arm"], row["metric"]): row for row in arms.to_dict("records")}
-    rows = []
-    for (arm, metric), dice in values.items():
-        if metric == "dice":
-            found = values[arm, "average_precision"]
-            rows.append([
-                escaped(dice["kind"]), escaped(cell_arm_name(arm)), interval_text(dice),
-                interval_text(found), str(dice["n"]), str(dice["seeds"]),
-            ])  # fmt: skip
-    columns = ["kind", "arm", "Dice", "average precision", "n", "trainings"]
-    return table(columns, rows, f"Every arm, {images}")
+    measures = {"dice": "Dice", "average_precision": "average precision"}
+    yield arm_table(arms, measures, cell_arm_name, run.images) + "\n"

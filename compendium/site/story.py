@@ -15,10 +15,13 @@ from compendium.site.cells import Picture
 from compendium.site.claims_table import counts, meanings
 from compendium.site.markup import PERCENT, escaped, table
 from compendium.site.run import SiteRun
+from compendium.site.stain_story import stain_found
 from engine.paths import ROOT
 from lib.figures.style import arm_name, interval_text
 from lib.figures.verdicts import control_verdict, difference_verdict
 
+# Of studies on fields; that of embryos is told below.
+_FOUND = {"cells": cells_found, "stain": stain_found}
 SHEET = "images_"  # figures of this name show every arm's images of a domain
 ARMS = {
     "raw": "the untouched colour image, to the classifier of colour images",
@@ -77,7 +80,7 @@ def story(
             "",
             "## What this run found",
             "",
-            *(cells_found(run) if run.study == "cells" else _embryos_found(run, titles)),
+            *(_FOUND[run.study](run) if run.study in _FOUND else _embryos_found(run, titles)),
             "## What it says of the published claims",
             "",
             "A rung is what a claim was held against.",

@@ -115,6 +115,18 @@ def _fields_harmed(segmentation: Finished) -> int:
     return int((dice["cyclegan"] < dice["unet"]).sum())
 
 
+def _nuclei_missed(stains: Finished) -> int:
+    own = stains.predictions("fields").query(f"seed == {stains.record()['seed']}")
+    own = own[own["arm"] == "hovernet"]
+    return int((own["nuclei"] - own["matched"]).sum())
+
+
+def _nuclei_invented(stains: Finished) -> int:
+    own = stains.predictions("fields").query(f"seed == {stains.record()['seed']}")
+    own = own[own["arm"] == "cyclegan"]
+    return int((own["found"] - own["matched"]).sum())
+
+
 Key = Callable[[Finished], Any]
 # By the number of the notebook, in the order of its exercises.
 KEYS: dict[str, tuple[Key, ...]] = {
@@ -123,6 +135,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
     "03": (_fall_of_the_weight, _blind_to_contrast),
     "04": (_flattered_arm, _disagreements),
     "05": (_greater_gain,),
+    "06": (_nuclei_missed, _nuclei_invented),
     "07": (_cells_lost_at_one_half, _fields_harmed),
 }
 

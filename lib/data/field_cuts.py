@@ -54,7 +54,7 @@ def cuts_of(height: int, width: int, side: int, tiled: bool) -> list[Cut]:
 
 
 def cut_image(image: np.ndarray, cut: Cut, size: int) -> np.ndarray:
-    """A square of a grey image (H, W), uint8 (size, size).
+    """A square of an image (H, W) or (H, W, 3), uint8 (size, size) or (size, size, 3).
 
     Beyond the image its outermost pixels go on. Resized bilinearly, antialiased where it shrinks.
     """
@@ -84,7 +84,7 @@ def cut_map(labels: np.ndarray, cut: Cut, size: int) -> np.ndarray:
 def _piece(whole: np.ndarray, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
     """A square with the outermost pixels repeated, and where it is inside."""
     rows, columns = (np.arange(cut.side) + start for start in (cut.top, cut.left))
-    height, width = whole.shape
+    height, width = whole.shape[:2]
     piece = whole[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)]
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
     return piece, inside

@@ -32,7 +32,7 @@ class FieldFiles(FieldSource):
     """Image files below one folder, each shown as one square or as tiles.
 
     A field's id is the path of its file, with ``#row,column`` where it is a tile; its width and
-    height are those of the square in px of the file. ``sha256`` is that of the file, or of the grey
+    height are those of the square in px of the file. ``sha256`` is that of the file, or of the
     levels of a tile. ``unused`` (id, domain, reason) is what else is in the files, as other focal
     planes; it is complete once `table` has been called.
 
@@ -86,6 +86,10 @@ class FieldFiles(FieldSource):
     def _drawing(self) -> Mapping[str, Any]:
         """What the instances are drawn from, JSON types, as part of the fingerprint."""
 
+    def _side(self, file: tuple) -> int:
+        """Side of the squares of a file (a row of the entries), px of it; 0: the largest."""
+        return self._windows[file.domain]
+
     def table(self) -> pd.DataFrame:
         with self._lock:
             if self._table is None:
@@ -93,7 +97,7 @@ class FieldFiles(FieldSource):
             return self._table
 
     def read_many(self, ids: Sequence[str]) -> list[np.ndarray]:
-        return self._cut_all(ids, self._grey, cut_image)
+        return self._cut_all(ids, self._image, cut_image)
 
     def instances(self, ids: Sequence[str]) -> list[np.ndarray]:
         undrawn = self.table().set_index("id")["drawn_by"].reindex(ids) == ""
@@ -142,7 +146,7 @@ class FieldFiles(FieldSource):
     def _fields(self, file: tuple) -> list[dict[str, object]] | str:
         """Rows of the fields of a file, or why it has none."""
         path, height, width = self.root / file.id, file.height, file.width
-        side = self._windows[file.domain]
+        side = self._side(file)
         cuts = cuts_of(height, width, side, self._tiled)
         if min(height, width) < LEAST:
             return f"{path}: {width} x {height} px, cells need {LEAST}. Take a larger image."
@@ -154,7 +158,7 @@ class FieldFiles(FieldSource):
                     f"{path}: {width} x {height} px, but its mask has {drawn.shape[1]} x "
                     f"{drawn.shape[0]}. Save the mask in the size of its image."
                 )
-            grey = self._grey(file.id) if self._tiled else None
+            whole = self._image(file.id) if self._tiled else None
         except InputError as error:
             return str(error)
         common = {name: getattr(file, name) for name in COLUMNS if hasattr(file, name)}
@@ -163,8 +167,8 @@ class FieldFiles(FieldSource):
             id = file.id + cut.name
             self._cuts[id] = file.id, cut
             own = dict(id=id, group=file.group or file.id, width=cut.side, height=cut.side)
-            if grey is not None:
-                tile = grey[cut.top : cut.top + cut.side, cut.left : cut.left + cut.side]
+            if whole is not None:
+                tile = whole[cut.top : cut.top + cut.side, cut.left : cut.left + cut.side]
                 own["sha256"] = hashlib.sha256(tile.tobytes()).hexdigest()
             rows.append(common | own)
         return rows
@@ -182,10 +186,14 @@ class FieldFiles(FieldSource):
                 f"files, or choose another domain{why}"
             )
 
-    def _grey(self, file: str) -> np.ndarray:
+    def _image(self, file: str) -> np.ndarray:
+        """A whole file as `read_many` gives its squares, uint8 (H, W)."""
+        return to_grey(self._decoded(file))
+
+    def _decoded(self, file: str) -> np.ndarray:
         path = self.root / file
         stored = read_stored(read_bytes(path), path, self._channel)
-        return to_grey(to_8_bit(stored, None if stored.plain else int(self._bits[file]), path))
+        return to_8_bit(stored, None if stored.plain else int(self._bits[file]), path)
 
     def _cut_all(
         self,

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from engine.errors import InputError
-from lib.data.field_parameters import COLUMNS as ACROSS
-from lib.data.field_parameters import ROWS as DOWN
-from lib.data.field_parameters import FieldParameters
+from lib.data.culture_parameters import COLUMNS as ACROSS
+from lib.data.culture_parameters import ROWS as DOWN
+from lib.data.culture_parameters import CultureParameters
 from lib.data.fields import COLUMNS, FieldSource
 from lib.data.interface import NOTHING
 from lib.data.seed_ranges import BLOCK, RUNS
@@ -32,7 +32,7 @@ class PhantomFields(FieldSource):
     photographed by every device (`through`), which is the truth a translation is held to.
     """
 
-    def __init__(self, params: FieldParameters, device: str = "") -> None:
+    def __init__(self, params: CultureParameters, device: str = "") -> None:
         domains = (params.source_domain, params.target_domain)
         for domain in domains:
             if domain not in DEVICES:

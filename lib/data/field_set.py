@@ -20,7 +20,6 @@ from lib.data.field_sources import open_fields
 from lib.data.fields import FieldSource
 
 PARTS = ("train", "valid", "holdout")
-_CODE = ("lib.data.field_sources",)
 
 
 def divide(
@@ -74,11 +73,13 @@ class FieldSet:
     split: pd.DataFrame
     store: Store
 
+    opened = staticmethod(open_fields)  # what opens the source that parameters name
+    code = ("lib.data.field_sources",)  # and where that is written
+
     @classmethod
     def open(cls, params: FieldParameters, data_root: Path, store: Store) -> FieldSet:
         """The fields that the parameters name, divided by their seed."""
-        source = open_fields(params, data_root)
-        p = params
+        p, source = params, cls.opened(params, data_root)
         split = divide(source.table(), p.source_domain, p.holdout_share, p.valid_share, p.seed)
         return cls(params, source, split, store)
 
@@ -95,7 +96,7 @@ class FieldSet:
         return self.split[chosen].reset_index(drop=True)
 
     def stack(self, rows: pd.DataFrame, device: str = "") -> Tensor:
-        """Images, uint8 (N, 1, S, S); of the same fields by another device where one is named."""
+        """Images, uint8 (N, 1, S, S), of colour (N, 3, S, S); by another device if one is named."""
         source = self.source.through(device) if device else self.source
         return self._stored(source, f"images {device}", rows["id"].tolist())
 
@@ -121,8 +122,9 @@ class FieldSet:
             raise InputError("no field is left in this part: check domains and masks of the data")
 
         def load() -> Tensor:
-            read = source.instances if kind == "instances" else source.read_many
-            return torch.from_numpy(np.stack(read(ids)))[:, None]
+            read = source.read_many if kind.startswith("images") else getattr(source, kind)
+            found = torch.from_numpy(np.stack(read(ids)))
+            return found if found.ndim == 4 else found[:, None]
 
         ingredients = dict(data=self.source.fingerprint(), kind=kind, ids=list(ids))
-        return self.store.arrays("fields", ingredients, load, _CODE)
+        return self.store.arrays("fields", ingredients, load, self.code)

@@ -10,9 +10,9 @@ import pandas as pd
 
 from engine.errors import InputError
 from engine.keys import digest, safe_key
+from lib.data.culture_parameters import CultureParameters
 from lib.data.field_coco import CocoFields
 from lib.data.field_files import FieldFiles
-from lib.data.field_parameters import FieldParameters
 from lib.data.field_phantoms import PhantomFields
 from lib.data.field_tables import TableFields
 from lib.data.field_videos import VideoFrames
@@ -74,7 +74,7 @@ class JoinedFields(FieldSource):
         return [found[id] for id in ids]
 
 
-def open_fields(params: FieldParameters, data_root: Path) -> FieldSource:
+def open_fields(params: CultureParameters, data_root: Path) -> FieldSource:
     """The source that ``data_kind`` names, below ``data_root`` where files are read.
 
     Raises
@@ -98,7 +98,7 @@ def open_fields(params: FieldParameters, data_root: Path) -> FieldSource:
     )
 
 
-def _livecell(params: FieldParameters, data_root: Path) -> dict[str, FieldFiles]:
+def _livecell(params: CultureParameters, data_root: Path) -> dict[str, FieldFiles]:
     """LIVECell as source, frames of videos as target, in tiles (Aarnio et al. 2022, 3.1 f.)."""
     size = params.image_size
     return {

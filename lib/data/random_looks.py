@@ -27,7 +27,8 @@ JITTER = 0.06
 
 @dataclass(frozen=True)
 class Looks:
-    """Registered crops of N embryos: ``home`` uint8 (N, 1, S, S), ``others`` (N, K, S, S)."""
+    """Registered images of N objects: ``home`` uint8 (N, C, S, S), ``others`` (N, K, S, S), in
+    colour (N, K, C, S, S)."""
 
     home: Tensor
     others: Tensor

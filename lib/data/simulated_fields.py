@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.store import Store
-from lib.data.field_parameters import COLUMNS, ROWS, FieldParameters
+from lib.data.culture_parameters import COLUMNS, ROWS, CultureParameters
 from lib.data.field_phantoms import GEL, grown, tiles_of
 from lib.data.seed_ranges import FIRST_SIMULATED, RUNS
 from lib.phantom.cell_optics import photograph_by_random, photograph_cultures
@@ -48,7 +48,7 @@ class Registered:
 
 
 def registered_fields(
-    params: FieldParameters, count: int, machines: int, store: Store, watched: bool = False
+    params: CultureParameters, count: int, machines: int, store: Store, watched: bool = False
 ) -> Registered:
     """``count`` tiles of cultures that no run meets, by random machines and the source's device.
 
@@ -68,7 +68,7 @@ def registered_fields(
     return Registered(looks.to(torch.uint8), home.to(torch.uint8), instances.to(torch.int32))
 
 
-def _drawn(params: FieldParameters, count: int, machines: int, after: int) -> np.ndarray:
+def _drawn(params: CultureParameters, count: int, machines: int, after: int) -> np.ndarray:
     """Looks, the source's look and the instances, int16 (count, machines + 2, S, S)."""
     side, parts = params.image_size, []
     for number, seeds in enumerate(_seeds(count, params.seed, after)):
@@ -81,7 +81,7 @@ def _drawn(params: FieldParameters, count: int, machines: int, after: int) -> np
     return np.concatenate(parts)[:count]
 
 
-def empty_fields(params: FieldParameters, count: int) -> Tensor:
+def empty_fields(params: CultureParameters, count: int) -> Tensor:
     """``count`` tiles of dishes without cells by the source's device, uint8 (N, 1, S, S)."""
     side = params.image_size
     frames = [

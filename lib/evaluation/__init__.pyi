@@ -1,13 +1,17 @@
 from . import (
     ablations,
     arms,
+    augmentation,
     cell_arms,
     decision,
     fidelity,
+    gan_quality,
     loss_comparison,
     repeats,
     safety,
     shift,
+    stain_arms,
+    stain_quality,
     statistics,
     transfer,
 )

@@ -19,10 +19,11 @@ from lib.evaluation.controls import fourier_adapt, histogram_match
 from lib.evaluation.overlap import METRICS, SHARES, dice, field_scores
 from lib.evaluation.seeds import mean_over_seeds
 from lib.evaluation.statistics import holm
-from lib.models.cell_readers import Fitted, fit_readers, readers_of
+from lib.models.cell_readers import fit_readers, readers_of
 from lib.models.cell_translators import fit_translators, translators_of
 from lib.models.classifier import normalised_by
 from lib.models.cyclegan import Generator
+from lib.models.readers import FittedReader
 from lib.models.translation import translate
 from lib.models.unet_training import chances
 
@@ -92,7 +93,7 @@ def gradient_mask(image: np.ndarray) -> np.ndarray:
 class Fits:
     """What was trained from one seed: U-Nets and generators by name, and their histories."""
 
-    readers: Mapping[str, Fitted]
+    readers: Mapping[str, FittedReader]
     translators: Mapping[str, tuple[Generator, pd.DataFrame]]
 
 

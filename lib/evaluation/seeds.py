@@ -116,26 +116,56 @@ def mean_over_seeds(values: pd.DataFrame, resamples: int = 2000, seed: int = 0) 
     InputError
         The images belong to one group.
     """
-    table = values.pivot(index=["id", "group"], columns="seed", values="value")
-    images = table.index.to_frame(index=False)
+    has = values["value"].notna()
+    shares = values.assign(top=values["value"].fillna(0.0), bottom=has.astype(float))
+    return ratio_over_seeds(shares, resamples, seed)
+
+
+def ratio_over_seeds(values: pd.DataFrame, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+    """A ratio of sums over images, its mean over seeds; see ``combine_seeds``.
+
+    Measures as F1 are such: nuclei of all images count alike, and an image without any counts
+    nothing.
+
+    Parameters
+    ----------
+    values
+        One row an image and seed: columns id, group, seed, top, bottom; with ``less_top`` and
+        ``less_bottom`` the ratio of those is taken away, as of another arm.
+
+    Returns
+    -------
+    As ``mean_over_seeds``; ``n`` counts the images with a ``bottom`` from any seed.
+    """
+    keys = ["id", "group"]
+    images = values[keys].drop_duplicates().sort_values(keys).reset_index(drop=True)
     numbers, groups = number_groups(images)
 
-    def mean_of(column: np.ndarray) -> Statistic:
-        has = np.isfinite(column)
-        total = np.bincount(numbers, np.where(has, column, 0.0), groups)
-        count = np.bincount(numbers, has, groups)
+    def summed(own: pd.DataFrame, column: str) -> np.ndarray:
+        return np.bincount(numbers, own[column].fillna(0.0), groups)
 
+    def ratio_of(top: np.ndarray, bottom: np.ndarray) -> Statistic:
         def of(weights: np.ndarray) -> np.ndarray:
-            drawn = weights @ count
-            # A resample may draw no image that has a number: it has no mean.
-            return np.divide(
-                weights @ total, drawn, out=np.full_like(drawn, np.nan), where=drawn > 0
-            )
+            drawn = weights @ bottom
+            # A resample may draw no image that counts: it has no ratio.
+            return np.divide(weights @ top, drawn, out=np.full_like(drawn, np.nan), where=drawn > 0)
 
         return of
 
-    found = _over_seeds([mean_of(table[key].to_numpy()) for key in table], images, resamples, seed)
-    return found | dict(n=int(table.notna().any(axis=1).sum()))
+    def less(one: Statistic, other: Statistic) -> Statistic:
+        return lambda weights: one(weights) - other(weights)
+
+    statistics = []
+    for _, own in values.groupby("seed"):
+        own = images.merge(own, on=keys, how="left")
+        statistic = ratio_of(summed(own, "top"), summed(own, "bottom"))
+        if "less_top" in own:
+            other = ratio_of(summed(own, "less_top"), summed(own, "less_bottom"))
+            statistic = less(statistic, other)
+        statistics.append(statistic)
+    found = _over_seeds(statistics, images, resamples, seed)
+    counting = values.loc[values["bottom"] > 0, "id"].nunique()
+    return found | dict(n=int(counting))
 
 
 def _metric(sample: WeightedSample, metric: str) -> Statistic:

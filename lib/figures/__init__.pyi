@@ -1,4 +1,16 @@
-from . import cell_words, cells, identification, seeds, severity, study, verdicts
+from . import (
+    augmentation,
+    augmentation_words,
+    cell_words,
+    cells,
+    identification,
+    seeds,
+    severity,
+    stain_words,
+    stains,
+    study,
+    verdicts,
+)
 from .bars import confusion_panel, fold_dots, metric_bars
 from .curves import calibration_plot, learning_curves, loss_curves, roc_plot
 from .decision import miss_sheet, predictive_value_curves

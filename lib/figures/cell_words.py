@@ -15,18 +15,13 @@ from lib.evaluation.cell_arms import (
     gap_closed,
 )
 from lib.figures.cells import cell_arm_name
+from lib.figures.comparison_words import told_apart, trainings
 from lib.figures.style import interval_text
 
 
 def _best(table: pd.DataFrame, kind: str) -> pd.Series | None:
     own = table[(table["metric"] == "dice") & (table["kind"] == kind)]
     return own.loc[own["value"].idxmax()] if len(own) else None
-
-
-def _trainings(scores: pd.DataFrame) -> str:
-    """A method needs several seeds; one training speaks for itself."""
-    seeds = scores["seed"].nunique()
-    return f"over {seeds} trainings" if seeds > 1 else "in this training"
 
 
 def gap_words(scores: pd.DataFrame, table: pd.DataFrame, home: Mapping[str, float]) -> str:
@@ -63,7 +58,7 @@ def gap_words(scores: pd.DataFrame, table: pd.DataFrame, home: Mapping[str, floa
         )
     lines.append(
         f"- Of the arms for which nobody draws cells in target images, **{cell_arm_name(best)}** "
-        f"is best {_trainings(scores)}: {interval_text(dice.loc[best])}.{closes} The best of many, "
+        f"is best {trainings(scores)}: {interval_text(dice.loc[best])}.{closes} The best of many, "
         "chosen on the fields that judge it: that flatters it."
     )
     return "\n".join(lines)
@@ -72,15 +67,7 @@ def gap_words(scores: pd.DataFrame, table: pd.DataFrame, home: Mapping[str, floa
 def _difference(scores: pd.DataFrame, arm: str, other: str) -> str:
     """In words: how ``arm`` stands to ``other``, paired by field and seed."""
     row = compare_with(scores[scores["arm"].isin([arm, other])], other).iloc[0]
-    verdict = "not told apart from"
-    if row["low"] > 0:
-        verdict = "better than"
-    elif row["high"] < 0:
-        verdict = "worse than"
-    return (
-        f"**{cell_arm_name(arm)}** is {verdict} {cell_arm_name(other)}: difference "
-        f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-    )
+    return told_apart(cell_arm_name(arm), cell_arm_name(other), row)
 
 
 def translation_words(scores: pd.DataFrame, table: pd.DataFrame) -> str:
@@ -88,7 +75,7 @@ def translation_words(scores: pd.DataFrame, table: pd.DataFrame) -> str:
     translator = _best(table, "translators")["arm"]
     rivals = [arm for arm in ("randomised", "random_optics") if arm in set(table["arm"])]
     lines = [f"- {_difference(scores, translator, rival)}." for rival in rivals]
-    return "\n".join([f"The best translator {_trainings(scores)} against random looks:", *lines])
+    return "\n".join([f"The best translator {trainings(scores)} against random looks:", *lines])
 
 
 def published_words(scores: pd.DataFrame, table: pd.DataFrame) -> str:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from lib.evaluation.cell_arms import GROUPS, ORACLE, UNTOUCHED, UPPER
 from lib.evaluation.overlap import dice
+from lib.figures.grouped import dots_by_group
 from lib.figures.sheets import row_name, tight
-from lib.figures.style import NEUTRAL, Drawn, bare, styled, titled_sheet
+from lib.figures.style import Drawn, bare, styled, titled_sheet
 from lib.models.unet import PLACES
 
 FOUND, TRUTH = "#D55E00", "#56B4E9"  # outlines
@@ -139,7 +140,6 @@ def overlay_sheet(
     return sheet, pd.DataFrame(drawn, columns=["field", "arm", "dice"])
 
 
-@styled
 def arm_dots(table: pd.DataFrame, note: str, title: str) -> Drawn:
     """Table 1 as a figure: Dice and average precision of every arm with 95 % intervals.
 
@@ -153,34 +153,8 @@ def arm_dots(table: pd.DataFrame, note: str, title: str) -> Drawn:
     The figure, and the rows of ``table`` that it shows.
     """
     measures = {"dice": "Dice", "average_precision": "average precision at 0.5"}
-    kinds = [kind for kind in GROUPS if kind in set(table["kind"])]
-    arms = {kind: list(dict.fromkeys(table.loc[table["kind"] == kind, "arm"])) for kind in kinds}
-    count = sum(map(len, arms.values()))
-    trainings = f", {table['seeds'].max()} trainings" if table["seeds"].max() > 1 else ""
-    detail = (
-        f"n = {table['n'].max()} fields of {table['groups'].max()} frames or images{trainings}; "
-        "95 % intervals; dashed: untouched"
-    )
-    sheet = titled_sheet(6.9, 0.19 * count + 0.28 * len(kinds) + 0.4, title, note, detail)
-    heights = [len(arms[kind]) for kind in kinds]
-    grid = sheet.subplots(
-        len(kinds), 2, sharex="col", squeeze=False, gridspec_kw=dict(height_ratios=heights)
-    )
-    for line, kind in zip(grid, kinds, strict=True):
-        for axes, metric in zip(line, measures, strict=True):
-            rows = table[table["metric"] == metric].set_index("arm")
-            for y, arm in enumerate(arms[kind]):
-                axes.plot(rows.loc[arm, ["low", "high"]], [y, y], color=_COLOURS[kind], lw=1.6)
-                axes.plot(rows.loc[arm, "value"], y, "o", color=_COLOURS[kind], ms=4)
-            axes.axvline(rows.loc[UNTOUCHED, "value"], color=NEUTRAL, lw=0.8, ls=(0, (3, 2)))
-            axes.set_yticks(range(len(arms[kind])), [cell_arm_name(arm) for arm in arms[kind]])
-            axes.set_ylim(len(arms[kind]) - 0.4, -0.6)
-            axes.grid(axis="y", visible=False)
-            axes.tick_params(axis="y", length=0, labelleft=axes is line[0])
-        line[0].set_title(kind, loc="left", size=8)
-    for axes, name in zip(grid[-1], measures.values(), strict=True):
-        axes.set_xlabel(name)
-    return sheet, table[table["metric"].isin(measures)].reset_index(drop=True)
+    unit = "fields of {groups} frames or images"
+    return dots_by_group(table, measures, _COLOURS, cell_arm_name, UNTOUCHED, unit, note, title)
 
 
 def _curve(axes: Axes, shown: pd.DataFrame, colour: str) -> None:

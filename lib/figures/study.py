@@ -18,17 +18,23 @@ _PANELS = {
     ("cavity_invented", ""): "cavity invented",
     ("icm_erased", ""): "ICM erased",
 }
+PUBLISHED_CELL = Cell("published", "efficientnet", "linear")
 _COLOURS = {BETTER: "#0072B2", WORSE: "#D55E00", SAME: NEUTRAL, UNDECIDED: "#111111"}
 
 
 def _shown(differences: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     """The rows of every panel that there are any of."""
-    found = {}
+    found, readers = {}, differences["reader"].fillna("")  # a kept table has no empty text
     for (metric, reader), title in _PANELS.items():
-        own = differences[(differences["metric"] == metric) & (differences["reader"] == reader)]
+        own = differences[(differences["metric"] == metric) & (readers == reader)]
         if own["difference"].notna().any():
             found[title] = own
     return found
+
+
+def _loss_of(arm: str) -> str:
+    """The texture loss in the name of a cell: between its constraint and its dose or rule."""
+    return "_".join(arm.split("_")[1:-1])
 
 
 @styled
@@ -72,6 +78,45 @@ def study_forest(differences: pd.DataFrame, note: str, title: str) -> Drawn:
     grid[0].set_yticks(range(len(arms)), [arm.replace("_", " ") for arm in arms])
     grid[0].set_ylim(len(arms) - 0.5, -0.5)
     return sheet, pd.concat(panels.values(), ignore_index=True)
+
+
+def study_answer(differences: pd.DataFrame) -> str:
+    """Markdown: in a line for each measure, which of the losses help and which harm.
+
+    ``differences`` is the first output of ``lib.evaluation.loss_comparison.train_study``; a loss
+    counts as often as it is used in other ways.
+    """
+    told = {
+        "AUC, blurred": "how well the translated hold-out is read",
+        "SSIM inside": "likeness to the truth inside the embryo",
+    }
+    lines = []
+    for name, own in _shown(differences).items():
+        if name not in told:
+            continue
+        parts = []
+        for verdict in (BETTER, WORSE):
+            losses = own.loc[own["verdict"] == verdict, "arm"].map(_loss_of)
+            counts = losses.value_counts()
+            which = ", ".join(f"{loss.replace('_', ' ')} {count}" for loss, count in counts.items())
+            parts.append(f"{verdict} in **{len(losses)}**" + (f" ({which})" if which else ""))
+        rest = (own["verdict"] == SAME).sum(), (own["verdict"] == UNDECIDED).sum()
+        lines.append(
+            f"- {name}, {told[name]}: of {len(own)} ways to use a texture loss, each against none "
+            f"in {own['seeds'].max()} trainings, {parts[0]}, {parts[1]}, the same in {rest[0]}, "
+            f"undecided in {rest[1]}."
+        )
+    published = differences[
+        (differences["arm"] == PUBLISHED_CELL.name)
+        & (differences["metric"] == "auc")
+        & (differences["reader"] == "blurred")
+    ]
+    for row in published.itertuples():
+        lines.append(
+            f"- The published loss with its published rule, under the published weights: AUC "
+            f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}], {row.verdict}."
+        )
+    return "\n".join(lines)
 
 
 def study_words(differences: pd.DataFrame, known: pd.DataFrame | None, constraint: str) -> str:

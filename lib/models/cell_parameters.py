@@ -7,12 +7,12 @@ from typing import Literal
 from pydantic import Field
 
 from engine.parameters import SeveralTrainings
-from lib.data.field_parameters import FieldParameters
+from lib.data.culture_parameters import CultureParameters
 from lib.models.parameters import TranslatorParameters
 from lib.models.unet_parameters import UNetParameters
 
 
-class CellParameters(FieldParameters, TranslatorParameters, UNetParameters, SeveralTrainings):
+class CellParameters(CultureParameters, TranslatorParameters, UNetParameters, SeveralTrainings):
     """What this study asks beyond fields, translators and U-Nets."""
 
     fda_beta: float = Field(0.05, gt=0.0, le=0.5)  # share of the spectrum taken from the source

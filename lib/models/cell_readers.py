@@ -20,6 +20,7 @@ from lib.data.simulated_fields import empty_fields, registered_fields
 from lib.models.cell_parameters import CellParameters
 from lib.models.fitting import seconds_of
 from lib.models.parameters import chosen_settings
+from lib.models.readers import FittedReader
 from lib.models.unet import PLACES, PretrainedUNet, UNet
 from lib.models.unet_training import best_threshold, chances, train_unet
 from lib.phantom.cell_optics import add_blobs
@@ -183,17 +184,6 @@ def readers_of(fields: FieldSet) -> dict[str, Reader]:
     return readers
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A trained U-Net: what it calls cell from ``threshold`` on, its history, and the processor
-    time that its training took (NaN where it is not known)."""
-
-    network: nn.Module
-    threshold: float
-    history: pd.DataFrame
-    seconds: float
-
-
 def _train(
     images: Pair, valid: Pair, reader: Reader, target: Tensor | None, params: CellParameters,
     seed: int, checkpoints: Checkpoints | None = None,
@@ -204,7 +194,7 @@ def _train(
     )  # fmt: skip
 
 
-def fit_readers(fields: FieldSet, readers: Mapping[str, Reader]) -> dict[str, Fitted]:
+def fit_readers(fields: FieldSet, readers: Mapping[str, Reader]) -> dict[str, FittedReader]:
     """Train U-Nets; each one's threshold is the best on ``Images.watched``."""
     params = fields.params
     unlabelled = fields.stack(fields.rows(params.target_domain, "train", drawn=False))
@@ -237,5 +227,5 @@ def fit_readers(fields: FieldSet, readers: Mapping[str, Reader]) -> dict[str, Fi
         network = network.to(device).eval()
         images, masks = valid[name]
         threshold = best_threshold(chances(network, images), masks)
-        fits[name] = Fitted(network, threshold, history, seconds_of(history))
+        fits[name] = FittedReader(network, threshold, history, seconds_of(history))
     return fits

@@ -50,14 +50,15 @@ class Pairs:
         self.looks, self.batch, self.generator = looks, batch, generator
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """Two times (batch, 1, H, W)."""
+        """Two times (batch, C, H, W)."""
         count, machines = self.looks.others.shape[:2]
         rows, look = (
             torch.randint(most, (self.batch,), generator=self.generator)
             for most in (count, machines)
         )
         mirrored = torch.rand(self.batch, generator=self.generator) < 0.5
-        both = self.looks.others[rows, look][:, None], self.looks.home[rows]
+        true = self.looks.home[rows]
+        both = self.looks.others[rows, look].view_as(true), true
         taken, true = (images / 127.5 - 1.0 for images in both)
         for images in (taken, true):
             images[mirrored] = images[mirrored].flip(-1)
@@ -94,7 +95,8 @@ def train_simulated(
     kind = number_kind(fabric, params)
     order = torch.Generator().manual_seed(seed)
     pairs = Pairs(looks, params.simulated_batch, order)
-    network, steps = Simulated(params).to(**kind).train(), params.simulated_steps
+    network = Simulated(params, channels=looks.home.shape[1]).to(**kind).train()
+    steps = params.simulated_steps
     optimiser = torch.optim.Adam(
         network.parameters(), params.simulated_rate, betas=(0.5, 0.999), fused=True
     )

@@ -175,6 +175,20 @@ def energy_loss(translated: Tensor, original: Tensor) -> Tensor:
     return torch.stack([F.l1_loss(*pair) for pair in pairs]).sum()
 
 
+class OfGrey(nn.Module):
+    """A texture loss of the mean of the colours, of images (N, C, H, W).
+
+    A stain or a camera changes hues; what lies where is to stay.
+    """
+
+    def __init__(self, loss: TextureLoss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, translated: Tensor, original: Tensor) -> Tensor:
+        return self.loss(*(images.mean(1, keepdim=True) for images in (translated, original)))
+
+
 # How each is made of the source classifier (one channel) and of what builds the network of the
 # parameters (three channels): pretrained, as published, or for "random" untrained. A new loss is
 # one more line, and its name in lib/models/parameters.py.

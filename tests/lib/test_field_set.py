@@ -28,8 +28,9 @@ from lib.evaluation.cell_arms import (
 )
 from lib.models import cell_readers, cell_translators
 from lib.models.cell_parameters import CellParameters
-from lib.models.cell_readers import FEW, Fitted, few_groups, readers_of, with_particles
+from lib.models.cell_readers import FEW, few_groups, readers_of, with_particles
 from lib.models.cell_translators import translators_of
+from lib.models.readers import FittedReader
 from lib.models.unet import UNet
 from lib.models.unet_training import chances
 from lib.phantom.cells import SMALL
@@ -578,7 +579,7 @@ def test_at_home_every_network_without_target_labels_is_judged_as_any_arm(fields
     torch.manual_seed(0)
     networks = {name: UNet(4).eval() for name in ("unet", "randomised", "labels_1", "target")}
     readers = {
-        name: Fitted(network, 0.4 + 0.05 * place, pd.DataFrame(), 0.0)
+        name: FittedReader(network, 0.4 + 0.05 * place, pd.DataFrame(), 0.0)
         for place, (name, network) in enumerate(networks.items())
     }
     home = read_home(fields, Fits(readers, {})).set_index("arm")

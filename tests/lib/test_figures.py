@@ -21,6 +21,7 @@ from lib.evaluation.groups import group_of
 from lib.evaluation.identification import identification
 from lib.evaluation.metrics import METRICS
 from lib.evaluation.relevance import with_verdicts
+from lib.evaluation.stain_arms import group_of as stain_kind_of
 from lib.evaluation.statistics import metric_intervals
 from lib.figures import style
 from lib.models.unet import PLACES
@@ -244,6 +245,57 @@ def cell_arms(seeds=1):
     return pd.DataFrame(rows)
 
 
+def nuclei(seed=0, count=3):
+    """Colour images and instance maps of fields; one map is empty."""
+    rng = np.random.default_rng(seed)
+    maps = np.zeros((count, 1, 32, 32), np.int32)
+    for own in maps[:-1, 0]:
+        for number, (y, x) in enumerate(rng.integers(2, 24, (4, 2)), 1):
+            own[y : y + 6, x : x + 6] = number
+    images = torch.from_numpy(rng.integers(0, 256, (count, 3, 32, 32)).astype(np.uint8))
+    return images, torch.from_numpy(maps)
+
+
+STAIN_ARMS = ("hovernet", "macenko", "recombination", "stained", "cyclegan_structure", "cut",
+              "ensemble", "oracle", "target")  # fmt: skip
+
+
+def stain_arms(seeds=1):
+    """Table 1 of stain translation; every kind of arm, with several trainings or one."""
+    rows = [
+        dict(arm=arm, kind=stain_kind_of(arm), metric=metric, value=0.5 + place / 50,
+             low=0.4 + place / 50, high=0.6 + place / 50, n=180, groups=15, seeds=seeds)
+        for place, arm in enumerate(STAIN_ARMS)
+        for metric in ("f1", "pq")
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def stain_quality():
+    """Quality of the arms that have images, and how it ranks them."""
+    arms, measures = STAIN_ARMS[:-3], ("psnr", "ssim", "ms_gmsd", "mdsi", "haarpsi")
+    rows = [
+        dict(arm=arm, measure=measure, value=place, low=place - 0.5, high=place + 0.5)
+        for measure in measures
+        for place, arm in enumerate((*arms, "floor"))
+    ]
+    told = [dict(measure=m, name=m.upper(), value=0.5, low=0.1, high=0.8) for m in measures]
+    return pd.DataFrame(rows), stain_arms(), pd.DataFrame(told)
+
+
+def index_nuclei():
+    """Nuclei of six slides in three kinds of images."""
+    rng = np.random.default_rng(0)
+    kinds = ("ihc", "back_cyclegan", "virtual_cyclegan")
+    parts = [
+        pd.DataFrame(dict(image=kind, group=np.repeat([f"s{n}" for n in range(6)], 20),
+                          positive=rng.random(120) < 0.3, measured=rng.random(120) < 0.4))
+        for kind in kinds
+    ]  # fmt: skip
+    names = {kind: figures.stains.kind_name(kind) for kind in kinds}
+    return pd.concat(parts, ignore_index=True), names
+
+
 def costs():
     arms = [arm for arm in many_arms()["arm"].unique() if arm != "oracle"]
     table = pd.DataFrame(dict(arm=arms, minutes=np.geomspace(0.5, 40, len(arms))))
@@ -339,6 +391,18 @@ DRAWINGS = {
     "arm_dots": lambda: figures.cells.arm_dots(cell_arms(3), NOTE, "Table 1"),
     "depth_plot": lambda: figures.cells.depth_plot(cell_arms(), NOTE, "Where to look"),
     "label_dots": lambda: figures.cells.label_dots(cell_arms(), "simulated", NOTE, "Labels"),
+    "stains.tissue_sheet": lambda: figures.stains.tissue_sheet(
+        dict(he=nuclei(), ki67=nuclei(1, 2)), NOTE, "Two stains", columns=3
+    ),
+    "stains.overlay_sheet": lambda: figures.stains.overlay_sheet(
+        dict.fromkeys(("hovernet", "cyclegan_structure", "cut"), nuclei()[0]),
+        dict(hovernet=nuclei(1)[1], cut=nuclei()[1]), nuclei()[1], 1.0, NOTE, "What arms read",
+    ),
+    "stains.arm_dots": lambda: figures.stains.arm_dots(stain_arms(3), NOTE, "Table 1"),
+    "stains.quality_against_f1": lambda: figures.stains.quality_against_f1(
+        *stain_quality(), NOTE, "Quality and use"
+    ),
+    "stains.index_dots": lambda: figures.stains.index_dots(*index_nuclei(), NOTE, "The index"),
     "reader_dots": lambda: readers.reader_dots(
         read_images(), dict(ED4=True, cyclegan_texture=False), NOTE, ["no blastocyst", "blastocyst"]
     ),
@@ -348,12 +412,15 @@ DRAWINGS = {
 
 def test_every_figure_is_drawn_here():
     drawn = {name for name in figures.__all__ if inspect.isfunction(getattr(figures, name))}
-    of_cells = {
-        name for name, draw in inspect.getmembers(figures.cells, inspect.isfunction)
-        if inspect.signature(draw).return_annotation == "Drawn"
-    }  # fmt: skip
+    of_cells, of_stains = (
+        {name for name, draw in inspect.getmembers(module, inspect.isfunction)
+         if inspect.signature(draw).return_annotation == "Drawn"
+         and draw.__module__ == module.__name__}
+        for module in (figures.cells, figures.stains)
+    )  # fmt: skip
+    of_stains = {f"stains.{name}" for name in of_stains}
     others = {"reader_dots", "agreement_dots"}
-    assert set(DRAWINGS) == drawn - {"in_figures"} | of_cells | others
+    assert set(DRAWINGS) == drawn - {"in_figures"} | of_cells | of_stains | others
 
 
 def test_figures_of_cells_give_what_they_show():
@@ -387,6 +454,28 @@ def test_figures_of_cells_give_what_they_show():
     names = {figures.cells.cell_arm_name(arm) for arm in cell_arms()["arm"]}
     assert names <= labels
     assert len(names) == cell_arms()["arm"].nunique()
+
+
+def test_figures_of_stains_give_what_they_show():
+    _, shown = DRAWINGS["stains.tissue_sheet"]()
+    assert shown.groupby("row").size().to_dict() == dict(he=3, ki67=2)
+    assert shown["nuclei"].iloc[0] == nuclei()[1][0].max()
+    _, shown = DRAWINGS["stains.overlay_sheet"]()
+    assert set(shown["arm"]) == {"hovernet", "cut"}
+    own = shown[shown["arm"] == "cut"]["f1"]
+    assert own.iloc[:2].tolist() == [1.0, 1.0]
+    assert np.isnan(own.iloc[2])  # nothing is there and nothing was found
+    _, shown = DRAWINGS["stains.quality_against_f1"]()
+    assert set(shown["arm"]) == set(STAIN_ARMS[:-3])
+    f1 = stain_arms().query("metric == 'f1'").set_index("arm")["value"]
+    assert (shown["f1"] == f1[shown["arm"]].to_numpy()).all()
+    _, shown = DRAWINGS["stains.index_dots"]()
+    table, _ = index_nuclei()
+    row = shown.query("image == 'back_cyclegan' and group == 's2'").iloc[0]
+    own = table.query("image == 'back_cyclegan' and group == 's2'")
+    assert (row["truth"], row["measured"]) == (own["positive"].mean(), own["measured"].mean())
+    names = {figures.stains.stain_arm_name(arm) for arm in STAIN_ARMS}
+    assert len(names) == len(STAIN_ARMS)
 
 
 def test_a_figure_shows_all_arms_or_the_central_ones():

@@ -106,6 +106,22 @@ def test_study_runs_from_images_to_words(dataset):
     words = figures.study.study_words(found, known, "profile")
     assert "AUC, sharp, 5 ways to use a texture loss" in words
     assert "over 3 losses" in words
+    answer = figures.study.study_answer(found)
+    assert "of 5 ways to use a texture loss, each against none in 2 trainings" in answer
+
+
+def test_the_answer_counts_verdicts_by_loss():
+    cells = [Cell("profile", "structure"), Cell("free", "structure"), figures.study.PUBLISHED_CELL]
+    found = pd.DataFrame(dict(
+        arm=[cell.name for cell in cells] * 2, metric=["auc"] * 3 + ["inside_ssim"] * 3,
+        reader=["blurred"] * 3 + [""] * 3, difference=[0.0, 0.0, -0.1, 0.1, 0.1, 0.0],
+        low=-0.2, high=0.2, seeds=3,
+        verdict=["undecided", "the same", "worse", "better", "better", "the same"],
+    ))  # fmt: skip
+    auc, ssim, published = figures.study.study_answer(found).split("\n")
+    assert "better in **0**, worse in **1** (efficientnet 1), the same in 1, undecided in 1" in auc
+    assert "better in **2** (structure 2), worse in **0**" in ssim
+    assert "AUC -0.100 [-0.200, +0.200], worse" in published
 
 
 def test_another_seed_is_another_training_of_the_same_images(dataset):
