@@ -221,6 +221,8 @@ def evidence_of(folder: Path, notebook: str) -> Evidence:
             table = _verified(path, place, record)
             if "division" in table:  # of other hold-outs; the run's own has its table
                 continue
+            if not {"domain", "arm"} <= set(table):  # of parts of images, or of no domain's arms
+                continue
             kind = tables if "score" in table else measured
             if kind is tables and limits is None:
                 continue

@@ -202,8 +202,8 @@ def haematoxylin(stack: Tensor, groups: Sequence, source: Tensor) -> Tensor:
 def recombination(stack: Tensor, groups: Sequence, source: Tensor) -> Tensor:
     """Haematoxylin and DAB both become the source's haematoxylin, on ground of even eosin.
 
-    For nuclear stains: what is brown is a nucleus, made as dark as the blue ones. Of both dyes the
-    stronger counts, since they add up in one nucleus.
+    For nuclear stains: what is browner than the ground is a nucleus, made as dark as the blue ones.
+    Of both dyes the stronger counts, since they add up in one nucleus.
     """
     return _recombined(stack, groups, source, lambda blue, brown: np.maximum(blue, brown))
 
@@ -225,16 +225,16 @@ def _recombined(
         def fit(seen: np.ndarray, white: np.ndarray) -> Rule:
             own = Stains(HAEMATOXYLIN_DAB, white)
             blue, brown = own.amounts(seen).T
-            full = max(np.percentile(blue, _FULL), STAINED)
             veil = np.median(brown)  # of the ground, which is most of a section
             is_brown = brown - veil > blue
+            full = np.percentile(blue[~is_brown], _FULL)
             weaker = min(_typical(blue[~is_brown]) / _typical(brown[is_brown] - veil), 1.0)
 
             def rule(pixels: np.ndarray) -> np.ndarray:
                 blue, brown = own.amounts(pixels).T
-                share = np.clip(weaker * (brown - veil) / full, 0.0, 1.0)
-                share = nuclear(blue / full, share)
-                parts = [share * wanted_full[0], eosin * np.maximum(1 - share, 0.0)]
+                share = nuclear(blue, weaker * (brown - veil)) / max(full, STAINED)
+                share = np.clip(share, 0.0, 1.0)
+                parts = [share * wanted_full[0], eosin * (1 - share)]
                 return wanted.light(np.stack(parts, axis=1))
 
             return rule
