@@ -11,7 +11,7 @@
 # left out, the same arithmetic finds both stains within three degrees.
 #
 # Who is hurt: pipelines that normalise H&E of several laboratories. The purer a section's eosin is,
-# the more of its stroma is left out: of real tiles a tenth to a half of the tissue.
+# the more of its stroma is left out: of real tiles a twentieth to a half of the tissue.
 #
 # This compendium fits the stains of all tiles of a slide, and leaves out glass by the density of
 # all colours together.

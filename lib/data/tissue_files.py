@@ -127,7 +127,7 @@ class TissueFiles(MaskedFiles):
         if picture.ndim == 2 or not np.ptp(picture, axis=2).any():
             raise InputError(
                 f"{self.root / self._masks[file]}: instances without classes: nothing says which "
-                "nuclei are positive. Paint positive ones red and negative ones blue."
+                "nuclei are positive. Save a class image: positive ones red, negative ones blue."
             )
         instances, positive = read_classes(picture)
         return np.where(positive[instances], instances, 0)

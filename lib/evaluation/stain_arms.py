@@ -19,7 +19,7 @@ from lib.evaluation.statistics import holm
 from lib.models.hovernet_training import find_nuclei, network_maps
 from lib.models.nuclei_maps import nuclei_from_maps
 from lib.models.readers import FittedReader
-from lib.models.stain_readers import detectors_of, fit_detectors
+from lib.models.stain_readers import PUBLISHED, detectors_of, fit_detectors
 from lib.models.stain_translators import fit_stain_translators
 from lib.models.translation import translate
 
@@ -27,7 +27,7 @@ UNTOUCHED = "hovernet"  # the source's detector on the target's images as they a
 UPPER = "target"  # the detector that was trained on the target's nuclei
 ORACLE = "oracle"  # the source's detector on the same tissue in the source's stain
 ENSEMBLE = "ensemble"  # its maps, averaged over all translations
-ADAPTED = ("stained", "random_stains")
+ADAPTED = ("stained", "random_stains", PUBLISHED)  # or trained by others
 GROUPS = ("untouched", "colour controls", "adapted detectors", "translators", "bounds")
 
 

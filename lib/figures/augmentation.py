@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -69,7 +70,7 @@ def gan_sheet(images: Mapping[str, Tensor], note: str, title: str) -> Drawn:
             axes.imshow(image.permute(1, 2, 0).numpy())
             bare(axes)
             drawn.append((name, place, float(image.float().mean())))
-        row_name(line[0], name)
+        row_name(line[0], _GANS.get(name, name))
     return sheet, pd.DataFrame(drawn, columns=["row", "place", "mean_level"])
 
 
@@ -132,7 +133,7 @@ def augmentation_curves(scores: pd.DataFrame, note: str, title: str) -> Drawn:
         colour = _WAYS[row.way][1]
         right.plot([place, place], [row.low, row.high], color=colour, lw=1.6)
         right.plot(place, row.value, "o", color=colour, ms=4)
-    names = [way_name(way).replace(", ", ",\n").replace(" by ", "\nby ") for way in remedies["way"]]
+    names = [textwrap.fill(way_name(way), 11) for way in remedies["way"]]
     right.set_xticks(range(len(remedies)), names, size=6)
     right.set_xlim(-0.5, len(remedies) - 0.5)
     right.set_title("one malignant to nine benign", size=7.5, loc="left")

@@ -25,6 +25,7 @@ _NAMES = {
     "hovernet": "HoVer-Net, untouched",
     "stained": "stain augmentation",
     "random_stains": "random stains",
+    "published": "HoVer-Net of its authors",
     "macenko": "Macenko",
     "reinhard": "Reinhard",
     "recombination": "DAB to haematoxylin",

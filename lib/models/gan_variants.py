@@ -1,4 +1,4 @@
-"""The GANs that are trained: every kind, and one change each to the first; as jobs for the store."""
+"""The GANs that are trained: every kind, and one change each to the first; as jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BASE = "dcgan"  # what one factor is changed of
 
 @dataclass(frozen=True)
 class Variant:
-    """A GAN before it is trained: key of ``gan.KINDS``, and parameters that differ, of the run's."""
+    """A GAN before it is trained: key of ``gan.KINDS``, and which of the parameters differ."""
 
     kind: str = BASE
     changes: Callable[[GanParameters], dict[str, Any]] = lambda _: {}

@@ -12,4 +12,6 @@ from lib.models.hovernet_parameters import HoVerNetParameters
 class StainParameters(
     TissueParameters, CutParameters, HoVerNetParameters, AugmentationParameters, SeveralTrainings
 ):
-    """What this study asks beyond tissue, translators, detectors and GANs: nothing."""
+    """What this study asks beyond tissue, translators, detectors and GANs."""
+
+    published_weights: str = ""  # local file of HoVer-Net's authors; an arm more where it is given

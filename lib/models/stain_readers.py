@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 from torch import Tensor, nn
@@ -16,11 +17,13 @@ from lib.data.simulated_tissue import random_stains
 from lib.data.tissue_set import TissueSet
 from lib.models.fitting import seconds_of
 from lib.models.hovernet import HoVerNet
+from lib.models.hovernet_published import load_published
 from lib.models.hovernet_training import best_threshold, train_hovernet
 from lib.models.parameters import chosen_settings
 from lib.models.readers import FittedReader
 from lib.models.stain_parameters import StainParameters
 
+PUBLISHED = "published"  # the detector of the weights that HoVer-Net's authors give away
 _CODE = ("lib.models.hovernet_training",)
 Pair = tuple[Tensor, Tensor]  # images uint8 (N, 3, S, S) and nuclei int32 (N, 1, S, S)
 
@@ -97,4 +100,9 @@ def fit_detectors(tissue: TissueSet, detectors: Mapping[str, Detector]) -> dict[
         network = network.to(device).eval()
         threshold = best_threshold(network, *valid[name], params.um_per_px)
         fits[name] = FittedReader(network, threshold, history, seconds_of(history))
+    if params.published_weights:
+        path = Path(params.published_weights).expanduser()
+        network = load_published(path, params.um_per_px).to(device)
+        # As its authors cut it; it has learnt from real H&E, and there is nothing to choose by.
+        fits[PUBLISHED] = FittedReader(network, 0.5, pd.DataFrame(), float("nan"))
     return fits

@@ -22,17 +22,21 @@ def open_images(params: StainParameters, data_root: Path) -> TissueSource:
 
 
 def check(params: StainParameters, images: TissueSource) -> None:
-    """Divide the fields once, so that nothing fails later.
+    """Divide the fields and read the weights once, so that nothing fails later.
 
     Raises
     ------
     InputError
-        Fields that cannot be divided.
+        Fields that cannot be divided, or weights that are none.
     """
     from lib.data.field_set import divide
 
     p = params
     divide(images.table(), p.source_domain, p.holdout_share, p.valid_share, p.seed)
+    if p.published_weights:
+        from lib.models.hovernet_published import load_published
+
+        load_published(Path(p.published_weights).expanduser(), p.um_per_px)
 
 
 STUDY = Study(

@@ -58,9 +58,9 @@ def test_every_arm_has_a_group_and_controls_are_those_of_the_table():
 
 def test_table_1_pools_nuclei_and_averages_trainings(scores):
     table = compare_arms(scores, ["f1", "pq"])
-    for _arm, own in scores.groupby("arm"):
+    for arm, own in scores.groupby("arm"):
         expected = np.mean([pooled(one, "f1") for _, one in own.groupby("seed")])
-        row = table.query("arm == @arm and metric == 'f1'").iloc[0]
+        row = table[(table["arm"] == arm) & (table["metric"] == "f1")].iloc[0]
         assert row["value"] == pytest.approx(expected)
         assert row["low"] < expected < row["high"] <= 1
         assert row["seeds"] == 2
