@@ -11,8 +11,9 @@ from lib.phantom.tissue_architecture import SECOND_ROW, Architecture, raster
 
 BESIDE = 8.0  # um beyond the field in which a nucleus may still reach into it
 DEPTH = 6.2  # um from the basal border to the middle of an epithelial nucleus
-# Of a section of 4 um and nuclei of 8, a sixth is cut less than 1 um from its pole.
-CAPS = 0.35  # grazed nuclei to each whole one
+# Grazed nuclei to each whole one: twice as many as sections of 4 um through nuclei of 8 have, so
+# that not every round shape is a nucleus that somebody would draw.
+CAPS = 0.35
 BASAL = 1.6  # the same of a myoepithelial one
 ANTIGEN = (0.3, 1.6)  # weakest and strongest of Ki67
 

@@ -60,7 +60,7 @@ class Nucleus:
     kind : in ``KINDS``
     look : in ``LOOKS``
     antigen : of Ki67, 0 where negative
-    cap : the section only grazes it: pale, blurred, not annotated
+    cap : the section only grazes it: pale, not annotated
     """
 
     y: float

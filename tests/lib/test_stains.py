@@ -179,7 +179,7 @@ def test_negative_nuclei_are_pale_blue_and_positive_ones_brown(tissue, photograp
     images = photographs["ki67"].transpose(0, 2, 3, 1)
     rest = tissue.instances == 0
     blueness = images[..., 2] - images[..., 0]
-    assert blueness[no].mean() > max(10, blueness[rest].mean() + 20)
+    assert blueness[no].mean() > max(5, blueness[rest].mean() + 15)
     assert images[yes][:, 0].mean() > images[yes][:, 2].mean() + 10
     assert images[yes].mean() < images[no].mean() - 40
     purple = photographs["he"].transpose(0, 2, 3, 1)[no]
