@@ -51,9 +51,7 @@ def field_card(audit: Finished, params: FieldParameters, data: str) -> str:
 def origin(params: FieldParameters) -> str:
     """What the images of a run are, in bold."""
     if params.data_kind == "phantom":
-        return (
-            f"**Synthetic.** {params.origin} No number made from them says anything of real ones."
-        )
+        return f"**Synthetic.** {params.origin}"
     return f"**Real** images, as the user brought them in `{params.data_dir}`."
 
 

@@ -55,8 +55,11 @@ class CultureParameters(FieldParameters):
 
     @property
     def origin(self) -> str:
-        """What the phantoms are."""
-        return "Phantom cultures, grown by a program and photographed by simulated microscopes."
+        """What the phantoms are, and what they do not say."""
+        return (
+            "Phantom cultures, grown by a program and photographed by simulated microscopes. No "
+            "number made from them says anything of real cells."
+        )
 
     @property
     def shows_cultures(self) -> bool:

@@ -41,8 +41,11 @@ class TissueParameters(FieldParameters):
 
     @property
     def origin(self) -> str:
-        """What the phantoms are."""
-        return "Phantom tissue, grown by a program, stained and scanned by simulation."
+        """What the phantoms are, and what they do not say."""
+        return (
+            "Phantom tissue, grown by a program, stained and scanned by simulation. No number "
+            "made from them says anything of real ones."
+        )
 
     @property
     def is_phantom(self) -> bool:
