@@ -112,25 +112,3 @@ def best_threshold(density: np.ndarray, positive: np.ndarray) -> float:
     gaps = np.diff(density)
     best = np.lexsort((-gaps, np.where(gaps > 0, wrong, len(density))))[0]
     return float((density[best] + density[best + 1]) / 2)
-
-
-def positive_nuclei(stack: Tensor, instances: Tensor, threshold: float) -> pd.DataFrame:
-    """Nuclei of every image and how many of them are positive.
-
-    Parameters and errors as those of ``nuclear_density``; beyond ``threshold`` a nucleus is
-    positive.
-
-    Returns
-    -------
-    Columns nuclei, measured (the positive ones); a row an image.
-    """
-    each = nuclear_density(stack, instances)
-    counts = pd.DataFrame(dict(nuclei=1, measured=each["density"] > threshold))
-    summed = counts.groupby(each["image"]).sum().astype(int)
-    return summed.reindex(range(len(stack)), fill_value=0)
-
-
-def positive_share(counts: pd.DataFrame) -> float:
-    """The index over all nuclei of a table of ``positive_nuclei``; NaN where there are none."""
-    nuclei = counts["nuclei"].sum()
-    return float(counts["measured"].sum() / nuclei) if nuclei else float("nan")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from lib.data.tissue_set import TissueSet
 from lib.evaluation.image_quality import PAIRED, paired_quality, unpaired_quality
-from lib.evaluation.ki67 import best_threshold, nuclear_density
+from lib.evaluation.ki67 import best_threshold, drawn_positive, nuclear_density
 from lib.evaluation.seeds import combine_seeds, mean_over_seeds, ratio_over_seeds
 from lib.evaluation.stain_arms import ORACLE, StainFits
 from lib.models.translation import translate
@@ -100,14 +99,7 @@ def _nuclei(tissue: TissueSet, rows: pd.DataFrame, stack: Tensor) -> pd.DataFram
     instances, brown = tissue.instances(rows), tissue.positives(rows)
     found = nuclear_density(stack, instances)
     places, numbers = found["image"].to_numpy(), found["number"].to_numpy()
-    maps = instances[:, 0].numpy()
-    most = int(maps.max()) + 1
-    flat = maps + most * np.arange(len(maps))[:, None, None]
-    size, inside = (
-        np.bincount(flat.ravel(), weights, most * len(maps))
-        for weights in (None, brown[:, 0].numpy().ravel())
-    )
-    positive = (inside > size / 2)[places * most + numbers]
+    positive = drawn_positive(instances, brown)
     fields = rows["id"].to_numpy()[places]
     return pd.DataFrame(dict(
         id=[f"{field}/{number}" for field, number in zip(fields, numbers, strict=True)],
