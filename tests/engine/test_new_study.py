@@ -105,11 +105,14 @@ def test_it_runs_as_every_other(copy):
     [
         ("throws: 3\n", "throws=3: too few. Set throws to 5 or more."),
         ("folds: 3\n", "it is one of study embryo: set study to that, or remove it."),
-        ("cycle_weight: 1.0\n", "it is one of study cells and embryo: set study to that, or"),
+        (
+            "cycle_weight: 1.0\n",
+            "it is one of study cells and embryo and stain: set study to that, or",
+        ),
         ("thrws: 50\n", "did you mean 'throws'?"),
         (
             "study: dice\n",
-            "study 'dice': no such study. Set study to one it has: cells, coins, embryo.",
+            "study 'dice': no such study. Set study to one it has: cells, coins, embryo, stain.",
         ),
     ],
 )
