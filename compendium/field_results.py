@@ -29,18 +29,16 @@ def finished_notebook(folder: Path) -> Finished:
 
 def cell_results(folder: Path) -> FieldResults:
     """Those of the results ``folder`` of a profile of cells; at home Dice."""
-    return _results(folder, lambda home: home[home["arm"] == cell_arms.UNTOUCHED])
+    kept = finished_notebook(folder)
+    return _results(kept, kept.table("home"), cell_arms.UNTOUCHED)
 
 
 def stain_results(folder: Path) -> FieldResults:
     """Those of the results ``folder`` of a profile of stains; at home F1."""
-    return _results(
-        folder,
-        lambda home: home[(home["arm"] == stain_arms.UNTOUCHED) & (home["metric"] == "f1")],
-    )
+    kept = finished_notebook(folder)
+    return _results(kept, kept.table("home").query("metric == 'f1'"), stain_arms.UNTOUCHED)
 
 
-def _results(folder: Path, own) -> FieldResults:
-    finished = finished_notebook(folder)
-    home = own(finished.table("home")).iloc[0]
-    return FieldResults(finished.predictions("fields"), finished.table("table_1"), home)
+def _results(kept: Finished, home: pd.DataFrame, arm: str) -> FieldResults:
+    own = home.set_index("arm").loc[arm]
+    return FieldResults(kept.predictions("fields"), kept.table("table_1"), own)

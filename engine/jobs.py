@@ -9,7 +9,7 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
@@ -126,6 +126,23 @@ def run_jobs(store: Store, trainings: Sequence[Job], params: Parameters) -> list
         }
         _side_by_side(store, list(missing.values()), workers, params)
     return [training.stored(store, params.checkpoint_seconds) for training in trainings]
+
+
+def fitted_networks(
+    store: Store, trainings: Mapping[str, tuple[Job, Callable[[], nn.Module]]], params: Parameters
+) -> dict[str, tuple[nn.Module, pd.DataFrame]]:
+    """Each training's network, on the device and in evaluation mode, and its history, by name.
+
+    ``trainings`` has beside every job what builds the network that its weights are of.
+    """
+    device = make_fabric(params).device
+    fitted = run_jobs(store, [job for job, _ in trainings.values()], params)
+    networks = {}
+    for (name, (_, build)), (weights, history) in zip(trainings.items(), fitted, strict=True):
+        network = build()
+        network.load_state_dict(weights)
+        networks[name] = network.to(device).eval(), history
+    return networks
 
 
 def _among_processes(

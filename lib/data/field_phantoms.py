@@ -15,7 +15,7 @@ from lib.data.culture_parameters import ROWS as DOWN
 from lib.data.culture_parameters import CultureParameters
 from lib.data.fields import COLUMNS, FieldSource
 from lib.data.interface import NOTHING
-from lib.data.seed_ranges import BLOCK, RUNS
+from lib.data.seed_ranges import numbered
 from lib.phantom.cell_optics import DEVICES, photograph_cultures
 from lib.phantom.cells import LINES, Cultures, grow_cultures
 
@@ -43,14 +43,8 @@ class PhantomFields(FieldSource):
         self.truth_domains = domains
         self._params, self._device = params, device
         self._drawn: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        first = (params.seed % RUNS) * len(domains) * BLOCK
-        self._frames = [
-            (domain, first + place * BLOCK + number)
-            for place, (domain, count) in enumerate(
-                zip(domains, (params.source_frames, params.target_frames), strict=True)
-            )
-            for number in range(count)
-        ]
+        counts = (params.source_frames, params.target_frames)
+        self._frames = numbered(domains, counts, params.seed)
 
     def table(self) -> pd.DataFrame:
         side = self._params.image_size

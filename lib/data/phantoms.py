@@ -14,7 +14,7 @@ import pandas as pd
 from engine.errors import InputError
 from lib.data.interface import COLUMNS, MASKS, NOTHING, ImageCache, Source, check_table
 from lib.data.parameters import ImageParameters
-from lib.data.seed_ranges import BLOCK, RUNS
+from lib.data.seed_ranges import numbered
 from lib.phantom.embryo import Embryos, grow
 from lib.phantom.optics import DEVICES, Photographs, photograph
 
@@ -37,12 +37,8 @@ class PhantomSource(Source):
         self.truth_domains = domains
         self.has_structures = True
         self._params = params
-        first = (params.seed % RUNS) * len(domains) * BLOCK
-        self._ids = [
-            f"{domain}/{first + place * BLOCK + number:08d}"
-            for place, (domain, count) in enumerate(zip(domains, counts, strict=True))
-            for number in range(count)
-        ]
+        numbers = numbered(domains, counts, params.seed)
+        self._ids = [f"{domain}/{number:08d}" for domain, number in numbers]
         self._known = set(self._ids)
         self._cache = ImageCache(params.memory_mb * 2**20 // 2)
         self._places: dict[tuple[str, str], tuple[float, float, float]] = {}

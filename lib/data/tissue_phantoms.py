@@ -12,7 +12,7 @@ import pandas as pd
 from engine.errors import InputError
 from lib.data.fields import COLUMNS
 from lib.data.interface import NOTHING
-from lib.data.seed_ranges import BLOCK, RUNS
+from lib.data.seed_ranges import numbered
 from lib.data.tissue import TissueSource
 from lib.data.tissue_parameters import TILES, TissueParameters
 from lib.phantom.scanners import DEVICES, photograph_tissue
@@ -39,14 +39,9 @@ class PhantomTissue(TissueSource):
         self.excluded = NOTHING
         self.truth_domains = domains
         self._params, self._device = params, device
-        first = (params.seed % RUNS) * len(domains) * BLOCK
-        self._slides = [
-            (domain, first + place * BLOCK + number)
-            for place, (domain, count) in enumerate(
-                zip(domains, (params.source_slides, params.target_slides), strict=True)
-            )
-            for number in range(count)
-        ]
+        self._maps: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        counts = (params.source_slides, params.target_slides)
+        self._slides = numbered(domains, counts, params.seed)
 
     def table(self) -> pd.DataFrame:
         side, rows = self._params.image_size, []
@@ -69,10 +64,10 @@ class PhantomTissue(TissueSource):
         return images
 
     def instances(self, ids: Sequence[str]) -> list[np.ndarray]:
-        return [one for some in _blocks(ids) for one in self._grown(some)[0].instances]
+        return [instances for instances, _ in self._drawn(ids)]
 
     def positives(self, ids: Sequence[str]) -> list[np.ndarray]:
-        return [one for some in _blocks(ids) for one in positive_masks(self._grown(some)[0])]
+        return [positives for _, positives in self._drawn(ids)]
 
     def fingerprint(self) -> str:
         return hashlib.sha256(self._made_from().encode()).hexdigest()
@@ -91,7 +86,16 @@ class PhantomTissue(TissueSource):
         slides, tiles = np.array(
             [[int(part) for part in id.split("/")[1].split("#")] for id in ids]
         ).T
-        return grown_tiles(slides, tiles, self._params), slides
+        tissue = grown_tiles(slides, tiles, self._params)
+        drawn = zip(tissue.instances, positive_masks(tissue), strict=True)
+        self._maps |= zip(ids, drawn, strict=True)
+        return tissue, slides
+
+    def _drawn(self, ids: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Instances and positives of ``ids``; what was photographed is not grown again."""
+        for some in _blocks([id for id in dict.fromkeys(ids) if id not in self._maps]):
+            self._grown(some)
+        return [self._maps[id] for id in ids]
 
 
 def label_of(slide: int) -> str:

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from engine.progress import progress
 from lib.data.field_set import FieldSet
+from lib.evaluation import pooled
 from lib.evaluation.controls import fourier_adapt, histogram_match
 from lib.evaluation.overlap import METRICS, SHARES, dice, field_scores
+from lib.evaluation.pooled import differences_to
 from lib.evaluation.seeds import mean_over_seeds
-from lib.evaluation.statistics import holm
 from lib.models.cell_readers import fit_readers, readers_of
 from lib.models.cell_translators import fit_translators, translators_of
 from lib.models.classifier import normalised_by
@@ -205,39 +206,20 @@ def compare_with(scores: pd.DataFrame, other: str, metric: str = "dice") -> pd.D
 
     Columns arm, difference, low, high, p, p_holm, n, groups, seeds.
     """
-    keys = ["id", "group", "seed"]
-    base = scores[scores["arm"] == other].set_index(keys)[metric]
-    rows = []
-    for arm, table in scores.groupby("arm", sort=False):
-        if arm == other:
-            continue
-        values = (table.set_index(keys)[metric] - base).rename("value").reset_index()
-        found = mean_over_seeds(values)
-        rows.append(dict(arm=arm, difference=found.pop("value"), **found))
-    return pd.DataFrame(rows).assign(p_holm=lambda t: holm(t["p"]))
+    return differences_to(_shares(scores, metric), other)
 
 
 def gap_closed(scores: pd.DataFrame, arm: str, metric: str = "dice") -> dict[str, float]:
     """Share of the way from the untouched U-Net to the target-trained one that an arm goes.
 
-    A ratio of means over fields and seeds; interval: bootstrap over groups, seeds together.
-    Returns ``value``, ``low``, ``high``, ``n``, ``groups``, ``seeds``.
+    As ``pooled.gap_closed``.
     """
-    keys = ["id", "group", "seed"]
-    wide = scores.pivot_table(metric, keys, "arm").reset_index()
-    parts = wide.groupby("group")[[UNTOUCHED, arm, UPPER]].sum().to_numpy()
-    rng = np.random.default_rng(0)
-    draws = rng.integers(len(parts), size=(2000, len(parts)))
+    return pooled.gap_closed(_shares(scores, metric), arm, UNTOUCHED, UPPER)
 
-    def share(sums: np.ndarray) -> np.ndarray:
-        low, reached, high = np.moveaxis(sums, -1, 0)
-        return (reached - low) / np.where(high > low, high - low, np.nan)
 
-    low, high = np.nanquantile(share(parts[draws].sum(1)), [0.025, 0.975])
-    return dict(
-        value=float(share(parts.sum(0))), low=float(low), high=float(high),
-        n=wide["id"].nunique(), groups=len(parts), seeds=wide["seed"].nunique(),
-    )  # fmt: skip
+def _shares(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A mean over fields, as ``lib.evaluation.pooled`` takes it."""
+    return scores[["arm", "id", "group", "seed"]].assign(top=scores[metric], bottom=1.0)
 
 
 def worth_a_look(table: pd.DataFrame, metric: str = "dice") -> list[str]:

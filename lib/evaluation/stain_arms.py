@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from engine.progress import progress
 from lib.data.tissue_set import TissueSet
+from lib.evaluation import pooled
 from lib.evaluation.nuclei import METRICS, RATIOS, nuclei_scores, ratio
+from lib.evaluation.pooled import differences_to
 from lib.evaluation.seeds import ratio_over_seeds
 from lib.evaluation.stain_controls import CONTROLS
-from lib.evaluation.statistics import holm
 from lib.models.hovernet_training import find_nuclei, network_maps
 from lib.models.nuclei_maps import nuclei_from_maps
 from lib.models.readers import FittedReader
@@ -123,7 +123,7 @@ def score_arms(tissue: TissueSet, found: Mapping[str, Tensor], rows: pd.DataFram
 
 
 def _shares(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """What a measure is a ratio of, as ``seeds.ratio_over_seeds`` takes it, with column arm."""
+    """What a measure is a ratio of, as ``lib.evaluation.pooled`` takes it."""
     keys = scores[["arm", "id", "group", "seed"]]
     if metric not in RATIOS:  # a mean over fields
         return keys.assign(top=scores[metric], bottom=1.0)
@@ -156,45 +156,12 @@ def compare_with(
     Of all arms where none are named. Columns arm, difference, low, high, p, p_holm, n, groups,
     seeds.
     """
-    keys = ["id", "group", "seed"]
-    shares = _shares(scores, metric)
-    base = shares[shares["arm"] == other].drop(columns="arm")
-    base = base.rename(columns=dict(top="less_top", bottom="less_bottom"))
-    rows = []
-    for arm in arms or [name for name in scores["arm"].unique() if name != other]:
-        own = shares[shares["arm"] == arm].merge(base, on=keys, validate="one_to_one")
-        found = ratio_over_seeds(own)
-        rows.append(dict(arm=arm, difference=found.pop("value"), **found))
-    return pd.DataFrame(rows).assign(p_holm=lambda t: holm(t["p"]))
+    return differences_to(_shares(scores, metric), other, arms)
 
 
 def gap_closed(scores: pd.DataFrame, arm: str, upper: str, metric: str = "f1") -> dict[str, float]:
-    """Share of the way from untouched to ``upper`` that an arm goes, means over seeds.
-
-    Interval: bootstrap over groups, seeds together. Returns ``value``, ``low``, ``high``, ``n``,
-    ``groups``, ``seeds``.
-    """
-    shares = _shares(scores[scores["arm"].isin([UNTOUCHED, arm, upper])], metric)
-    summed = shares.groupby(["seed", "arm", "group"])[["top", "bottom"]].sum()
-    wide = summed.unstack("group")
-    groups = shares["group"].nunique()
-    draws = np.random.default_rng(0).integers(groups, size=(2000, groups))
-    weights = np.stack([np.bincount(one, minlength=groups) for one in draws])
-
-    def share(weights: np.ndarray) -> np.ndarray:
-        reached = {}
-        for name in (UNTOUCHED, arm, upper):
-            own = wide.xs(name, level="arm")
-            top, bottom = (own[part].to_numpy() @ weights.T for part in ("top", "bottom"))
-            reached[name] = (top / bottom).mean(0)
-        way = reached[upper] - reached[UNTOUCHED]
-        return (reached[arm] - reached[UNTOUCHED]) / np.where(way > 0, way, np.nan)
-
-    low, high = np.nanquantile(share(weights), [0.025, 0.975])
-    return dict(
-        value=float(share(np.ones((1, groups)))[0]), low=float(low), high=float(high),
-        n=shares["id"].nunique(), groups=groups, seeds=shares["seed"].nunique(),
-    )  # fmt: skip
+    """Share of the way from untouched to ``upper`` that an arm goes: ``pooled.gap_closed``."""
+    return pooled.gap_closed(_shares(scores, metric), arm, UNTOUCHED, upper)
 
 
 def gaps_closed(scores: pd.DataFrame) -> pd.DataFrame:

@@ -77,7 +77,7 @@ def way_words(compared: pd.DataFrame) -> str:
             "undecided" if not told else "better" if value > 0 else "worse"
             for told, value in zip(sure, rows["difference"], strict=True)
         ]
-        word = _verdict([next((v for v in verdicts if v != "undecided"), "undecided")], better)
+        word = _verdict(verdicts, better)
         told = "; ".join(
             f"{_where(row.images)} {row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
             for row in rows.itertuples()

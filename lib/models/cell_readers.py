@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from engine.checkpoints import Checkpoints
 from engine.errors import InputError
-from engine.fabric import make_fabric
-from engine.jobs import Job, run_jobs
+from engine.jobs import Job, fitted_networks
 from lib.data.field_set import FieldSet
 from lib.data.simulated_fields import empty_fields, registered_fields
 from lib.models.cell_parameters import CellParameters
@@ -199,7 +198,7 @@ def fit_readers(fields: FieldSet, readers: Mapping[str, Reader]) -> dict[str, Fi
     params = fields.params
     unlabelled = fields.stack(fields.rows(params.target_domain, "train", drawn=False))
     valid = {name: reader.images.watched(fields) for name, reader in readers.items()}
-    jobs = []
+    jobs = {}
     for name, reader in readers.items():
         images = reader.images.drawn(fields)
         target = unlabelled if reader.place else None
@@ -216,15 +215,10 @@ def fit_readers(fields: FieldSet, readers: Mapping[str, Reader]) -> dict[str, Fi
             ),
         )  # fmt: skip
         train = partial(_train, images, valid[name], reader, target, own, params.seed)
-        jobs.append(Job("unets", _CODE, ingredients, train))
-    device = make_fabric(params).device
+        build = PretrainedUNet if reader.pretrained else partial(UNet, params.unet_filters)
+        jobs[name] = Job("unets", _CODE, ingredients, train), build
     fits = {}
-    for (name, reader), (weights, history) in zip(
-        readers.items(), run_jobs(fields.store, jobs, params), strict=True
-    ):
-        network = PretrainedUNet() if reader.pretrained else UNet(params.unet_filters)
-        network.load_state_dict(weights)
-        network = network.to(device).eval()
+    for name, (network, history) in fitted_networks(fields.store, jobs, params).items():
         images, masks = valid[name]
         threshold = best_threshold(chances(network, images), masks)
         fits[name] = FittedReader(network, threshold, history, seconds_of(history))

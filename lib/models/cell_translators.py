@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.checkpoints import Checkpoints
-from engine.fabric import make_fabric
-from engine.jobs import Job, run_jobs
+from engine.jobs import Job, fitted_networks
 from lib.data.field_set import FieldSet
 from lib.data.random_looks import Looks
 from lib.data.simulated_fields import registered_fields
@@ -100,8 +99,8 @@ def fit_translators(
     """
     params = fields.params
     target = fields.stack(fields.rows(params.target_domain, "train", drawn=False))
-    jobs, builders = [], []
-    for translator in translators.values():
+    jobs = {}
+    for name, translator in translators.items():
         own = fields.with_params(**translator.changes).params
         source = translator.images.drawn(fields)[0]
         if translator.noise:
@@ -112,9 +111,8 @@ def fit_translators(
             settings=chosen_settings(own, _NAMES),
         )  # fmt: skip
         train = partial(_train, target, source, own)
-        jobs.append(Job("translators", ("lib.models.translation",), ingredients, train))
-        builders.append(partial(CycleGAN, own))
-    names = list(translators)
+        job = Job("translators", ("lib.models.translation",), ingredients, train)
+        jobs[name] = job, partial(CycleGAN, own)
     if params.shows_cultures:
         pairs = registered_fields(
             params, params.simulated_phantoms, params.simulated_looks, fields.store
@@ -124,15 +122,9 @@ def fit_translators(
             settings=chosen_settings(params, _SIMULATED_NAMES),
         )  # fmt: skip
         train = partial(_train_simulated, Looks(pairs.home, pairs.looks), params)
-        jobs.append(Job("simulated", ("lib.models.simulation",), ingredients, train))
-        builders.append(partial(Simulated, params))
-        names.append(SIMULATED)
-    device = make_fabric(params).device
-    fits = {}
-    for name, build, (weights, history) in zip(
-        names, builders, run_jobs(fields.store, jobs, params), strict=True
-    ):
-        networks = build()
-        networks.load_state_dict(weights)
-        fits[name] = networks.to_source.to(device).eval(), history
-    return fits
+        job = Job("simulated", ("lib.models.simulation",), ingredients, train)
+        jobs[SIMULATED] = job, partial(Simulated, params)
+    return {
+        name: (networks.to_source, history)
+        for name, (networks, history) in fitted_networks(fields.store, jobs, params).items()
+    }

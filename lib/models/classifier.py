@@ -139,6 +139,11 @@ def to_unit(stack: Tensor) -> Tensor:
     return stack.float() / 127.5 - 1.0
 
 
+def from_unit(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8, the other way round; what lies beyond is black or white."""
+    return ((images + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
 def soften(stack: Tensor, sigma: float) -> Tensor:
     """Blur a uint8 stack (N, C, H, W) by a Gaussian of ``sigma`` pixels; 0 leaves it as it is.
 

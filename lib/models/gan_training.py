@@ -16,7 +16,7 @@ from engine.checkpoints import Checkpoints
 from engine.errors import InputError
 from engine.fabric import begin_training, stop_if_diverged
 from engine.progress import progress
-from lib.models.classifier import to_unit
+from lib.models.classifier import from_unit, to_unit
 from lib.models.gan import HALVINGS, KINDS, ImageDiscriminator, ImageGenerator, Kind
 from lib.models.gan_parameters import GanParameters
 from lib.models.rounds import Rounds
@@ -224,4 +224,4 @@ def generate(
         generator(z.to(weight), own)
         for z, own in zip(latent.split(batch), chosen.split(batch), strict=True)
     ]
-    return ((torch.cat(parts).float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+    return from_unit(torch.cat(parts).float()).cpu()

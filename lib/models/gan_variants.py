@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from engine.fabric import make_fabric
-from engine.jobs import Job, run_jobs
+from engine.jobs import Job, fitted_networks
 from engine.store import Store
 from lib.models.gan import ImageGenerator
 from lib.models.gan_parameters import GanParameters
@@ -57,8 +56,8 @@ def fit_gans(
     recipes: Mapping[str, GanRecipe], params: GanParameters, store: Store
 ) -> dict[str, tuple[ImageGenerator, pd.DataFrame]]:
     """Train GANs from ``params.seed``: name to the generator and its history."""
-    jobs, sizes = [], []
-    for recipe in recipes.values():
+    jobs = {}
+    for name, recipe in recipes.items():
         variant = VARIANTS[recipe.variant]
         own = params.model_copy(update=variant.changes(params))
         ingredients = dict(
@@ -66,14 +65,6 @@ def fit_gans(
             settings=chosen_settings(own, ["gan_", "precision"]),
         )  # fmt: skip
         train = partial(train_gan, recipe.stack, recipe.labels, variant.kind, own, params.seed)
-        jobs.append(Job("gans", _CODE, ingredients, train))
-        sizes.append((own.gan_filters, own.gan_latent, int(recipe.labels.max()) + 1))
-    device = make_fabric(params).device
-    fits = {}
-    for name, size, (weights, history) in zip(
-        recipes, sizes, run_jobs(store, jobs, params), strict=True
-    ):
-        generator = ImageGenerator(*size)
-        generator.load_state_dict(weights)
-        fits[name] = (generator.to(device).eval(), history)
-    return fits
+        size = (own.gan_filters, own.gan_latent, int(recipe.labels.max()) + 1)
+        jobs[name] = Job("gans", _CODE, ingredients, train), partial(ImageGenerator, *size)
+    return fitted_networks(store, jobs, params)

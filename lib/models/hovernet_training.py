@@ -22,7 +22,7 @@ from lib.models.nuclei_maps import hover_maps, matched_centroids, nuclei_from_ma
 from lib.models.rounds import Rounds
 from lib.models.segmentation import dice_loss
 from lib.models.translation import linear_decay
-from lib.models.unet_training import mean_dice, turned
+from lib.models.unet_training import mean_dice, middle_of_best, turned
 
 WATCHED = 10  # times that a training is held against validation
 THRESHOLDS = np.round(np.arange(0.2, 0.81, 0.1), 2)  # that validation chooses from
@@ -179,5 +179,4 @@ def best_threshold(network: nn.Module, stack: Tensor, instances: Tensor, um_per_
         pairs = list(zip(found, truth, strict=True))
         both = sum(matched_centroids(*pair, um_per_px) for pair in pairs)
         scores.append(2 * both / max(1, sum(int(f.max() + t.max()) for f, t in pairs)))
-    best = np.flatnonzero(np.isclose(scores, max(scores), atol=1e-9))
-    return float(THRESHOLDS[best[len(best) // 2]])
+    return middle_of_best(THRESHOLDS, scores)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from engine.checkpoints import Checkpoints
 from engine.fabric import make_fabric
-from engine.jobs import Job, run_jobs
+from engine.jobs import Job, fitted_networks
 from lib.data.simulated_tissue import random_stains
 from lib.data.tissue_set import TissueSet
 from lib.models.fitting import seconds_of
@@ -79,7 +79,7 @@ def fit_detectors(tissue: TissueSet, detectors: Mapping[str, Detector]) -> dict[
     """Train detectors; each one's threshold is the best on validation images of its own kind."""
     params = tissue.params
     valid = {name: one.images(tissue, "valid") for name, one in detectors.items()}
-    jobs = []
+    jobs = {}
     for name, detector in detectors.items():
         images = detector.images(tissue, "train")
         ingredients = dict(
@@ -89,20 +89,15 @@ def fit_detectors(tissue: TissueSet, detectors: Mapping[str, Detector]) -> dict[
             settings=chosen_settings(params, ["hovernet_", "um_per_px", "precision"]),
         )  # fmt: skip
         train = partial(_train, images, valid[name], detector, params, params.seed)
-        jobs.append(Job("detectors", _CODE, ingredients, train))
-    device = make_fabric(params).device
+        build = partial(HoVerNet, params.hovernet_filters)
+        jobs[name] = Job("detectors", _CODE, ingredients, train), build
     fits = {}
-    for name, (weights, history) in zip(
-        detectors, run_jobs(tissue.store, jobs, params), strict=True
-    ):
-        network = HoVerNet(params.hovernet_filters)
-        network.load_state_dict(weights)
-        network = network.to(device).eval()
+    for name, (network, history) in fitted_networks(tissue.store, jobs, params).items():
         threshold = best_threshold(network, *valid[name], params.um_per_px)
         fits[name] = FittedReader(network, threshold, history, seconds_of(history))
     if params.published_weights:
         path = Path(params.published_weights).expanduser()
-        network = load_published(path, params.um_per_px).to(device)
+        network = load_published(path, params.um_per_px).to(make_fabric(params).device)
         # As its authors cut it; it has learnt from real H&E, and there is nothing to choose by.
         fits[PUBLISHED] = FittedReader(network, 0.5, pd.DataFrame(), float("nan"))
     return fits

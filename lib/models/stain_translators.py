@@ -10,8 +10,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from engine.checkpoints import Checkpoints
-from engine.fabric import make_fabric
-from engine.jobs import Job, run_jobs
+from engine.jobs import Job, fitted_networks
 from lib.data.random_looks import Looks
 from lib.data.simulated_tissue import random_stains
 from lib.data.tissue_set import TissueSet
@@ -76,13 +75,12 @@ def fit_stain_translators(tissue: TissueSet) -> dict[str, tuple[nn.Module, pd.Da
     params = tissue.params
     target = tissue.stack(tissue.rows(params.target_domain, "train", drawn=False))
     source = tissue.stack(tissue.rows(params.source_domain, "train", drawn=False))
-    jobs: dict[str, Job] = {}
-    builders: dict[str, Callable[[], nn.Module]] = {}
+    jobs: dict[str, tuple[Job, Callable[[], nn.Module]]] = {}
 
     def add(name: str, kind: str, own: StainParameters, build, train, **seen: Any) -> None:
         ingredients = dict(seen, seed=own.seed, settings=chosen_settings(own, _NAMES[kind]))
-        jobs[name] = Job(kind, (_CODE[kind],), ingredients, train)
-        builders[name] = partial(build, own, CHANNELS)
+        job = Job(kind, (_CODE[kind],), ingredients, train)
+        jobs[name] = job, partial(build, own, CHANNELS)
 
     both = dict(target=target.numpy(), source=source.numpy())
     for name, loss in CYCLEGANS.items():
@@ -96,12 +94,4 @@ def fit_stain_translators(tissue: TissueSet) -> dict[str, tuple[nn.Module, pd.Da
         train = partial(_train_simulated, Looks(pairs.home, pairs.others), params)
         seen = dict(home=pairs.home.numpy(), others=pairs.others.numpy())
         add(SIMULATED, SIMULATED, params, Simulated, train, **seen)
-    device = make_fabric(params).device
-    fits = {}
-    for name, (weights, history) in zip(
-        jobs, run_jobs(tissue.store, list(jobs.values()), params), strict=True
-    ):
-        networks = builders[name]()
-        networks.load_state_dict(weights)
-        fits[name] = networks.to(device).eval(), history
-    return fits
+    return fitted_networks(tissue.store, jobs, params)

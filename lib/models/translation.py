@@ -15,7 +15,7 @@ from engine.fabric import make_fabric, number_kind, stop_if_diverged
 from engine.pair import Pair
 from engine.processes import Ranks
 from engine.progress import progress
-from lib.models.classifier import to_unit
+from lib.models.classifier import from_unit, to_unit
 from lib.models.cyclegan import (
     CycleGAN,
     Direction,
@@ -270,5 +270,5 @@ def translate(generator: Generator, stack: Tensor, batch: int = 32) -> Tensor:
     parts = []
     for part in stack.split(batch):
         image = generator(to_unit(part.to(device)))
-        parts.append(((image + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu())
+        parts.append(from_unit(image).cpu())
     return torch.cat(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -173,5 +173,10 @@ def mean_dice(found: Tensor, masks: Tensor) -> float:
 def best_threshold(chance: Tensor, masks: Tensor) -> float:
     """The one of ``THRESHOLDS`` with the highest ``mean_dice``; the middle one of equals."""
     dice = [mean_dice(chance >= threshold, masks) for threshold in THRESHOLDS.tolist()]
-    best = np.flatnonzero(np.isclose(dice, max(dice), atol=1e-9))
-    return float(THRESHOLDS[best[len(best) // 2]])
+    return middle_of_best(THRESHOLDS, dice)
+
+
+def middle_of_best(thresholds: np.ndarray, scores: Sequence[float]) -> float:
+    """The threshold with the highest score; the middle one of equals."""
+    best = np.flatnonzero(np.isclose(scores, max(scores), atol=1e-9))
+    return float(thresholds[best[len(best) // 2]])

@@ -231,11 +231,11 @@ def jobs_of(fields, monkeypatch):
         (cell_readers, cell_readers.fit_readers, readers_of(fields)),
         (cell_translators, cell_translators.fit_translators, translators_of(fields.params)),
     ):
-        monkeypatch.setattr(module, "run_jobs", catch)
+        monkeypatch.setattr(module, "fitted_networks", catch)
         with pytest.raises(StopIteration):
             fit(fields, named)
     names = [*readers_of(fields), *translators_of(fields.params), "simulated"]
-    jobs = [job for some in caught for job in some]
+    jobs = [job for some in caught for job, _ in some.values()]
     return dict(zip(names, (job.ingredients for job in jobs), strict=True))
 
 
